@@ -1,0 +1,239 @@
+//! Bodies: what sources hand out, and what the service answers with.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+mod exact;
+mod multipart;
+
+pub(crate) use exact::Exact;
+pub(crate) use multipart::{Multipart, Part};
+
+/// An error of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body of bytes that are in memory already.
+///
+/// What a [`BlobSource`](crate::BlobSource) uses that has its content at hand; see
+/// [`Blob::from_bytes`](crate::Blob::from_bytes).
+#[derive(Clone, Debug, Default)]
+pub struct BytesBody(Bytes);
+
+impl BytesBody {
+    /// A body that yields `bytes` in one piece.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl Body for BytesBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let bytes = std::mem::take(&mut self.0);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
+/// A body of any type, behind one pointer.
+pub struct DynBody(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>);
+
+impl DynBody {
+    /// Hides the type of `body`.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        Self(Box::pin(Boxed { body }))
+    }
+}
+
+impl fmt::Debug for DynBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynBody").finish_non_exhaustive()
+    }
+}
+
+impl Body for DynBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+pin_project! {
+    /// A body with its error boxed.
+    struct Boxed<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> Body for Boxed<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(self.project().body.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// The body of every response of [`OciRegistryService`](crate::OciRegistryService).
+    ///
+    /// Its size is always known before the first byte, and it yields exactly that many bytes or
+    /// ends with an error: a download that was cut short never looks complete.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Bytes { #[pin] body: BytesBody },
+        Blob { #[pin] body: Exact<B> },
+        Multipart { #[pin] body: Multipart },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(crate) fn empty() -> Self {
+        Self::bytes(Bytes::new())
+    }
+
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
+        let body = BytesBody::new(bytes);
+        Self {
+            kind: Kind::Bytes { body },
+        }
+    }
+
+    pub(crate) fn blob(body: B, length: u64) -> Self {
+        let body = Exact::new(body, length);
+        Self {
+            kind: Kind::Blob { body },
+        }
+    }
+
+    pub(crate) fn multipart(body: Multipart) -> Self {
+        Self {
+            kind: Kind::Multipart { body },
+        }
+    }
+}
+
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            KindProjection::Bytes { body } => body
+                .poll_frame(cx)
+                .map_err(|never: std::convert::Infallible| match never {}),
+            KindProjection::Blob { body } => body.poll_frame(cx),
+            KindProjection::Multipart { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Bytes { body } => body.is_end_stream(),
+            Kind::Blob { body } => body.is_end_stream(),
+            Kind::Multipart { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Bytes { body } => body.size_hint(),
+            Kind::Blob { body } => body.size_hint(),
+            Kind::Multipart { body } => body.size_hint(),
+        }
+    }
+}
+
+/// Reads and drops at most `limit` bytes of a request's body.
+///
+/// A client that is still sending does not read an early answer: some then report a broken pipe
+/// instead of the error. What is longer than the limit is left to the server, which closes the
+/// connection.
+// protocol 88
+pub(crate) async fn drain<B: Body>(body: B, limit: usize) {
+    let mut body = std::pin::pin!(body);
+    let mut left = limit;
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let length = frame.data_ref().map_or(0, Buf::remaining);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}

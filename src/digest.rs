@@ -1,0 +1,267 @@
+//! Content digests: what names every manifest and blob.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::text::Excerpt;
+
+/// A hash algorithm that content can be verified with.
+///
+/// Specification: image-spec, "Descriptors", registered algorithms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// SHA-256, which every registry must know: 64 hexadecimal digits.
+    #[default]
+    Sha256,
+    /// SHA-512, which a registry may know: 128 hexadecimal digits.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name as it stands before the `:` of a digest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// The digest of `content`.
+    ///
+    /// ```
+    /// # use tower_oci::Algorithm;
+    /// let digest = Algorithm::Sha256.digest(b"hello");
+    /// assert!(digest.to_string().starts_with("sha256:2cf24dba"));
+    /// ```
+    pub fn digest(self, content: impl AsRef<[u8]>) -> Digest {
+        let mut hasher = self.hasher();
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    /// A hasher for content that arrives in pieces.
+    pub fn hasher(self) -> Hasher {
+        Hasher(match self {
+            Self::Sha256 => HasherState::Sha256(Sha256::new()),
+            Self::Sha512 => HasherState::Sha512(Sha512::new()),
+        })
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = InvalidDigest;
+
+    fn from_str(name: &str) -> Result<Self, InvalidDigest> {
+        match name {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            _ if is_algorithm(name) => Err(InvalidDigest::unsupported(name)),
+            _ => Err(InvalidDigest::malformed(name)),
+        }
+    }
+}
+
+/// Hashes content that arrives in pieces.
+#[derive(Clone)]
+pub struct Hasher(HasherState);
+
+#[derive(Clone)]
+enum HasherState {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: impl AsRef<[u8]>) {
+        match &mut self.0 {
+            HasherState::Sha256(state) => state.update(piece),
+            HasherState::Sha512(state) => state.update(piece),
+        }
+    }
+
+    /// The digest of all pieces in their order.
+    pub fn finish(self) -> Digest {
+        Digest(match self.0 {
+            HasherState::Sha256(state) => Hash::Sha256(state.finalize().into()),
+            HasherState::Sha512(state) => Hash::Sha512(state.finalize().into()),
+        })
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher").finish_non_exhaustive()
+    }
+}
+
+/// A content digest: `sha256:` and 64, or `sha512:` and 128 lower-case hexadecimal digits.
+///
+/// Order is the byte order of the text. The same content has a digest in each [`Algorithm`], and
+/// those are different digests.
+///
+/// Specification: image-spec, "Descriptors", "Digests".
+///
+/// ```
+/// # use tower_oci::{Algorithm, Digest, InvalidDigest};
+/// let digest: Digest =
+///     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse()?;
+/// assert_eq!(digest, Algorithm::Sha256.digest(b""));
+/// assert!(matches!("blake3:af13".parse::<Digest>(), Err(InvalidDigest::Unsupported { .. })));
+/// # Ok::<(), InvalidDigest>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(Hash);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Hash {
+    Sha256([u8; 32]),
+    Sha512([u8; 64]),
+}
+
+impl Digest {
+    /// The algorithm before the `:`.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Hash::Sha256(_) => Algorithm::Sha256,
+            Hash::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The hexadecimal digits after the `:`.
+    pub fn encoded(&self) -> String {
+        let text = self.to_string();
+        text[self.algorithm().as_str().len() + 1..].to_owned()
+    }
+
+    /// Whether `content` has this digest.
+    pub fn verifies(&self, content: impl AsRef<[u8]>) -> bool {
+        self.algorithm().digest(content) == *self
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Hash::Sha256(bytes) => bytes,
+            Hash::Sha512(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 128];
+        let bytes = self.bytes();
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        let digits = std::str::from_utf8(&digits[..bytes.len() * 2]).map_err(|_| fmt::Error)?;
+        f.write_str(self.algorithm().as_str())?;
+        f.write_str(":")?;
+        f.write_str(digits)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(digest: &str) -> Result<Self, InvalidDigest> {
+        let malformed = || InvalidDigest::malformed(digest);
+        let (algorithm, encoded) = digest.split_once(':').ok_or_else(malformed)?;
+        if !is_algorithm(algorithm) || !is_encoded(encoded) {
+            return Err(malformed());
+        }
+        let hash = match algorithm {
+            "sha256" => decode_hex(encoded).map(Hash::Sha256),
+            "sha512" => decode_hex(encoded).map(Hash::Sha512),
+            _ => return Err(InvalidDigest::unsupported(algorithm)),
+        };
+        hash.map(Self).ok_or_else(malformed)
+    }
+}
+
+/// `[a-z0-9]+([+._-][a-z0-9]+)*`
+fn is_algorithm(algorithm: &str) -> bool {
+    algorithm
+        .split(['+', '.', '_', '-'])
+        .all(|word| !word.is_empty() && word.bytes().all(is_lower_alphanumeric))
+}
+
+/// `[a-zA-Z0-9=_-]+`
+fn is_encoded(encoded: &str) -> bool {
+    !encoded.is_empty()
+        && encoded
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte))
+}
+
+fn is_lower_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+/// The bytes of exactly `2 * N` lower-case hexadecimal digits.
+fn decode_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Some(bytes)
+}
+
+/// The text is not a [`Digest`] that can be verified here.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDigest {
+    /// It is no digest at all.
+    #[error(
+        "{0} is not a digest: sha256 and 64, or sha512 and 128 lower-case hexadecimal digits \
+         after a ':'"
+    )]
+    Malformed(Excerpt),
+    /// It may be a digest, of an algorithm that is not supported.
+    #[error("the digest algorithm {algorithm} is not supported: sha256 and sha512 are")]
+    Unsupported {
+        /// The algorithm's name.
+        algorithm: Excerpt,
+    },
+}
+
+impl InvalidDigest {
+    fn malformed(text: &str) -> Self {
+        Self::Malformed(Excerpt::of(text))
+    }
+
+    fn unsupported(algorithm: &str) -> Self {
+        Self::Unsupported {
+            algorithm: Excerpt::of(algorithm),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Manifests: the exact bytes, and a lenient view of what they say.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    descriptor::{Annotations, Descriptor, InvalidDescriptor, Parsed, lenient},
+    digest::{Algorithm, Digest},
+    media_type::{ArtifactType, MediaType},
+};
+
+/// A manifest as it is stored and served: its exact bytes, its media type and its digest.
+///
+/// Any JSON object may be one. The bytes are never parsed and written back, which would change the
+/// digest. Cloning copies nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    digest: Digest,
+    media_type: MediaType,
+    bytes: Bytes,
+}
+
+impl Manifest {
+    /// The size that registries are expected to take at least, and that clients read at most:
+    /// 4 MiB.
+    pub const USUAL_LIMIT: usize = 4 << 20;
+
+    /// A manifest whose digest is the SHA-256 of its bytes.
+    pub fn new(media_type: MediaType, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::trusted(Algorithm::Sha256.digest(&bytes), media_type, bytes)
+    }
+
+    /// A manifest with the media type that its own `mediaType` field gives.
+    ///
+    /// Without that field an object with `manifests` is taken for an OCI index, and one with
+    /// `layers` or `config` for an OCI image manifest.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not a JSON object, or it does not tell what it is.
+    pub fn parse(bytes: impl Into<Bytes>) -> Result<Self, InvalidManifest> {
+        let bytes = bytes.into();
+        let media_type = ManifestView::parse(&bytes)?
+            .media_type()
+            .ok_or(InvalidManifest::NoMediaType)?;
+        Ok(Self::new(media_type, bytes))
+    }
+
+    /// A manifest that is known by `digest`, checked against its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidManifest::DigestMismatch`] if the bytes have another digest.
+    pub fn verified(
+        digest: Digest,
+        media_type: MediaType,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Self, InvalidManifest> {
+        let bytes = bytes.into();
+        if !digest.verifies(&bytes) {
+            return Err(InvalidManifest::DigestMismatch(digest));
+        }
+        Ok(Self::trusted(digest, media_type, bytes))
+    }
+
+    /// A manifest that is known by `digest`, as the caller vouches: nothing is hashed.
+    ///
+    /// For storage that verified the bytes when they came in. A wrong digest here is a wrong
+    /// answer to a client, which will refuse it.
+    pub fn trusted(digest: Digest, media_type: MediaType, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            digest,
+            media_type,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// The digest that the manifest is known by.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The type that the manifest was stored with.
+    pub fn media_type(&self) -> &MediaType {
+        &self.media_type
+    }
+
+    /// The bytes as they were stored.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+/// Why bytes are not a manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidManifest {
+    /// They are not JSON, or an object that names a field twice.
+    #[error("a manifest is a JSON object: {0}")]
+    Json(#[source] serde_json::Error),
+    /// They are JSON, but not an object.
+    #[error("a manifest is a JSON object, this is another JSON value")]
+    NotAnObject,
+    /// They do not say of which media type they are.
+    #[error("the manifest has no mediaType, and no fields that tell it")]
+    NoMediaType,
+    /// They have another digest.
+    #[error("the manifest does not have the digest {0}")]
+    DigestMismatch(Digest),
+}
+
+/// What a manifest says, as far as a registry needs it.
+///
+/// One view for image manifests, indexes, artifacts and Docker's kinds: fields that a kind does
+/// not have are empty. Descriptors that make no sense are kept apart in `invalid`.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestView {
+    declared_type: Option<MediaType>,
+    artifact_type: Option<ArtifactType>,
+    pub(crate) config: Option<Descriptor>,
+    /// The layers of an image, or the blobs of an OCI artifact manifest.
+    pub(crate) layers: Vec<Descriptor>,
+    /// The entries of an index.
+    pub(crate) manifests: Vec<Descriptor>,
+    pub(crate) subject: Option<Descriptor>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) invalid: Vec<InvalidDescriptor>,
+    lists_manifests: bool,
+    lists_layers: bool,
+}
+
+impl ManifestView {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        let raw: RawManifest<'_> = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
+        // serde reads a JSON array as a struct too, field by field.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(InvalidManifest::NotAnObject);
+        }
+        let mut view = Self {
+            declared_type: lenient(raw.media_type).map(|Parsed(t)| t),
+            artifact_type: lenient(raw.artifact_type).map(|Parsed(t)| t),
+            annotations: lenient(raw.annotations).map_or_else(BTreeMap::new, Annotations::into),
+            lists_manifests: raw.manifests.is_some(),
+            lists_layers: raw.config.is_some() || raw.layers.is_some(),
+            ..Self::default()
+        };
+        view.config = view.descriptor(raw.config);
+        view.subject = view.descriptor(raw.subject);
+        view.layers = view.descriptors(raw.layers);
+        let blobs = view.descriptors(raw.blobs);
+        view.layers.extend(blobs);
+        view.manifests = view.descriptors(raw.manifests);
+        Ok(view)
+    }
+
+    fn descriptor(&mut self, json: Option<&RawValue>) -> Option<Descriptor> {
+        Descriptor::parse(json?)
+            .map_err(|invalid| self.invalid.push(invalid))
+            .ok()
+    }
+
+    fn descriptors(&mut self, json: Option<&RawValue>) -> Vec<Descriptor> {
+        let items: Vec<&RawValue> = lenient(json).unwrap_or_default();
+        items
+            .into_iter()
+            .filter_map(|item| self.descriptor(Some(item)))
+            .collect()
+    }
+
+    /// The manifest's own `mediaType`, or else the type of the fields that it has.
+    pub(crate) fn media_type(&self) -> Option<MediaType> {
+        self.declared_type.clone().or(match self {
+            _ if self.lists_manifests => Some(MediaType::OCI_INDEX),
+            _ if self.lists_layers => Some(MediaType::OCI_MANIFEST),
+            _ => None,
+        })
+    }
+
+    /// What a referrers list calls this manifest: its `artifactType`, or for one with a
+    /// configuration the type of that. An index without `artifactType` has none.
+    // protocol 51
+    pub(crate) fn artifact_type(&self) -> Option<ArtifactType> {
+        let of_config = || Some(self.config.as_ref()?.media_type.clone().into());
+        self.artifact_type.clone().or_else(of_config)
+    }
+
+    /// The entry of this manifest in the list of its subject's referrers.
+    pub(crate) fn referrer(&self, manifest: &Manifest) -> Descriptor {
+        Descriptor {
+            artifact_type: self.artifact_type(),
+            annotations: self.annotations.clone(),
+            ..Descriptor::new(
+                manifest.media_type().clone(),
+                *manifest.digest(),
+                manifest.size(),
+            )
+        }
+    }
+
+    /// The content that this manifest is made of, without its subject: configuration, layers and
+    /// entries, in this order.
+    pub(crate) fn content(&self) -> impl Iterator<Item = &Descriptor> {
+        self.config
+            .iter()
+            .chain(&self.layers)
+            .chain(&self.manifests)
+    }
+
+    /// The entries that are manifests themselves. BuildKit's caches are indexes whose entries are
+    /// plain blobs.
+    // protocol 76
+    pub(crate) fn child_manifests(&self) -> impl Iterator<Item = &Descriptor> {
+        let entries = self.manifests.iter();
+        entries.filter(|entry| entry.media_type.is_manifest())
+    }
+
+    /// The content that is not a manifest: configuration, layers and the other entries.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let entries = self.manifests.iter();
+        self.config
+            .iter()
+            .chain(&self.layers)
+            .chain(entries.filter(|entry| !entry.media_type.is_manifest()))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawManifest<'a> {
+    #[serde(borrow)]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    artifact_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    config: Option<&'a RawValue>,
+    #[serde(borrow)]
+    layers: Option<&'a RawValue>,
+    #[serde(borrow)]
+    blobs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    manifests: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subject: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+}

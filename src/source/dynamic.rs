@@ -1,0 +1,200 @@
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::{
+    Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
+    SourceError,
+};
+use crate::{
+    body::DynBody,
+    descriptor::Descriptor,
+    digest::Digest,
+    listing::{Listing, Page},
+    manifest::Manifest,
+    name::{Reference, RepositoryName, Tag},
+};
+
+/// A [`BlobSource`] of any type, behind one pointer: cheap to clone, and chosen at run time.
+///
+/// ```
+/// # use tower_oci::{DynSource, MemoryStore, OciRegistryService};
+/// let source: DynSource = DynSource::new(MemoryStore::new());
+/// let registry: OciRegistryService<_> = OciRegistryService::new(source);
+/// ```
+#[derive(Clone)]
+pub struct DynSource(Arc<dyn ObjectSafe>);
+
+impl DynSource {
+    /// Hides the type of `source`.
+    pub fn new(source: impl BlobSource) -> Self {
+        Self(Arc::new(source))
+    }
+}
+
+impl fmt::Debug for DynSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynSource").finish_non_exhaustive()
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+
+/// [`BlobSource`] with boxed futures, so that it can be a trait object.
+trait ObjectSafe: Send + Sync {
+    fn manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+        options: GetManifest<'a>,
+    ) -> Answer<'a, Found<Manifest>>;
+
+    fn blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        options: GetBlob,
+    ) -> Answer<'a, Blob<DynBody>>;
+
+    fn stat_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, BlobInfo>;
+
+    fn stat_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, ManifestInfo>;
+
+    fn tags<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        page: Page<'a>,
+    ) -> Answer<'a, Listing<Tag>>;
+
+    fn referrers<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        subject: &'a Digest,
+        options: ListReferrers<'a>,
+    ) -> Answer<'a, Listing<Descriptor>>;
+
+    fn repositories<'a>(&'a self, page: Page<'a>) -> Answer<'a, Listing<RepositoryName>>;
+}
+
+impl<S: BlobSource> ObjectSafe for S {
+    fn manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+        options: GetManifest<'a>,
+    ) -> Answer<'a, Found<Manifest>> {
+        Box::pin(BlobSource::manifest(self, repository, reference, options))
+    }
+
+    fn blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        options: GetBlob,
+    ) -> Answer<'a, Blob<DynBody>> {
+        let blob = BlobSource::blob(self, repository, digest, options);
+        Box::pin(async move { Ok(blob.await?.map_body(DynBody::new)) })
+    }
+
+    fn stat_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, BlobInfo> {
+        Box::pin(BlobSource::stat_blob(self, repository, digest))
+    }
+
+    fn stat_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, ManifestInfo> {
+        Box::pin(BlobSource::stat_manifest(self, repository, reference))
+    }
+
+    fn tags<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        page: Page<'a>,
+    ) -> Answer<'a, Listing<Tag>> {
+        Box::pin(BlobSource::tags(self, repository, page))
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        subject: &'a Digest,
+        options: ListReferrers<'a>,
+    ) -> Answer<'a, Listing<Descriptor>> {
+        Box::pin(BlobSource::referrers(self, repository, subject, options))
+    }
+
+    fn repositories<'a>(&'a self, page: Page<'a>) -> Answer<'a, Listing<RepositoryName>> {
+        Box::pin(BlobSource::repositories(self, page))
+    }
+}
+
+impl BlobSource for DynSource {
+    type Body = DynBody;
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        options: GetManifest<'_>,
+    ) -> Result<Found<Manifest>, SourceError> {
+        self.0.manifest(repository, reference, options).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        options: GetBlob,
+    ) -> Result<Blob<DynBody>, SourceError> {
+        self.0.blob(repository, digest, options).await
+    }
+
+    async fn stat_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobInfo, SourceError> {
+        self.0.stat_blob(repository, digest).await
+    }
+
+    async fn stat_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<ManifestInfo, SourceError> {
+        self.0.stat_manifest(repository, reference).await
+    }
+
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Listing<Tag>, SourceError> {
+        self.0.tags(repository, page).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        options: ListReferrers<'_>,
+    ) -> Result<Listing<Descriptor>, SourceError> {
+        self.0.referrers(repository, subject, options).await
+    }
+
+    async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {
+        self.0.repositories(page).await
+    }
+}

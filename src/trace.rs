@@ -1,0 +1,32 @@
+//! What is told to the operator: through `tracing` with that feature, and nowhere without it.
+
+use std::error::Error;
+
+/// A source failed; the client sees a constant message.
+pub(crate) fn source_failed(operation: &'static str, error: &(dyn Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(operation, error, "the registry's storage failed");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (operation, error);
+}
+
+/// A body broke off after the response had begun.
+pub(crate) fn body_failed(error: &(dyn Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(error, "the registry ended a response early");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// The service was mounted in a way that makes every link wrong.
+pub(crate) fn mount_rewritten(original: &str, arrived: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        original,
+        arrived,
+        "the path was rewritten between the router and the registry: tell the registry where it \
+         is mounted, with nested_at, served_at or a Mount extension"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (original, arrived);
+}
