@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -217,6 +218,15 @@ where
             Kind::Blob { body } => body.size_hint(),
             Kind::Multipart { body } => body.size_hint(),
         }
+    }
+}
+
+/// The part of `bytes` at `range`, which lies within them; nothing if it does not.
+pub(crate) fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let within = |position: u64| usize::try_from(position).ok();
+    match (within(range.start), within(range.end)) {
+        (Some(start), Some(end)) if start <= end && end <= bytes.len() => bytes.slice(start..end),
+        _ => Bytes::new(),
     }
 }
 

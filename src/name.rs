@@ -34,6 +34,10 @@ checked_text!(RepositoryName);
 impl RepositoryName {
     /// The longest name, in bytes. Clients keep `host:port/name` within 255.
     pub const MAX_LENGTH: usize = 255;
+
+    /// Where the contents of images that were built in memory say they are.
+    #[cfg(feature = "testing")]
+    pub(crate) const BUILT: Self = Self(Text::Static("built"));
 }
 
 impl FromStr for RepositoryName {

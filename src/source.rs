@@ -7,7 +7,7 @@ use http::Uri;
 use http_body::Body;
 
 use crate::{
-    body::{BoxError, BytesBody},
+    body::{BoxError, BytesBody, slice},
     descriptor::Descriptor,
     digest::Digest,
     listing::{Listing, Page},
@@ -407,9 +407,7 @@ impl Blob<BytesBody> {
         let bytes = bytes.into();
         let info = BlobInfo::seekable(bytes.len() as u64);
         let range = info.resolve(options.range)?;
-        // The range lies within the length of a slice in memory.
-        #[expect(clippy::cast_possible_truncation)]
-        let body = BytesBody::new(bytes.slice(range.start as usize..range.end as usize));
+        let body = BytesBody::new(slice(&bytes, &range));
         Ok(Self::Content(BlobContent { info, range, body }))
     }
 }

@@ -52,6 +52,11 @@ impl Multipart {
         }
     }
 
+    /// The number of bytes that are still to come.
+    pub(crate) fn length(&self) -> u64 {
+        self.left
+    }
+
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
             match &mut self.state {

@@ -1,0 +1,262 @@
+//! Every failure as a response: one envelope, one table.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::{
+    body::ResponseBody,
+    digest::Digest,
+    http::range::{ascii_header, unsatisfied_range},
+    mount::MountError,
+    operation::Operation,
+    request::InvalidRequest,
+    source::{MissingContent, SourceError},
+    trace,
+};
+
+/// The codes of errors in the protocol.
+///
+/// Specification: "Error Codes"; the last two are the ones that every registry uses where the
+/// server is at fault, for which the specification has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The blob is unknown.
+    BlobUnknown,
+    /// The upload cannot go on like this.
+    BlobUploadInvalid,
+    /// The upload session is unknown.
+    BlobUploadUnknown,
+    /// The digest is malformed, or not that of the content.
+    DigestInvalid,
+    /// The manifest names a blob that is unknown.
+    ManifestBlobUnknown,
+    /// The manifest is malformed.
+    ManifestInvalid,
+    /// The manifest is unknown.
+    ManifestUnknown,
+    /// The name of the repository is malformed.
+    NameInvalid,
+    /// The repository is unknown.
+    NameUnknown,
+    /// The length is not the one that was announced, or not one that is allowed.
+    SizeInvalid,
+    /// Credentials are needed.
+    Unauthorized,
+    /// The caller may not do this.
+    Denied,
+    /// The operation is not supported.
+    Unsupported,
+    /// Too many requests.
+    #[serde(rename = "TOOMANYREQUESTS")]
+    TooManyRequests,
+    /// The server cannot do this now. Only with status 503.
+    Unavailable,
+    /// The server failed. Only with status 500 and 507.
+    Unknown,
+}
+
+/// Why the service does not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Request(InvalidRequest),
+    Mount(MountError),
+    Source(SourceError),
+    /// A request that would write, to a registry that does not. It has the methods that would not.
+    ReadOnly(&'static [Method]),
+}
+
+impl From<InvalidRequest> for Error {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<MountError> for Error {
+    fn from(error: MountError) -> Self {
+        Self::Mount(error)
+    }
+}
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl Error {
+    /// The table: which status and which code each failure has.
+    fn status_and_code(&self) -> (StatusCode, ErrorCode) {
+        use ErrorCode as Code;
+        use StatusCode as Status;
+
+        match self {
+            Self::ReadOnly(_) => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
+            Self::Mount(error) => match error {
+                MountError::Elsewhere => (Status::NOT_FOUND, Code::Unsupported),
+                MountError::ForwardedPrefix => (Status::BAD_REQUEST, Code::Unsupported),
+                #[cfg(feature = "axum")]
+                MountError::Rewritten => (Status::INTERNAL_SERVER_ERROR, Code::Unknown),
+            },
+            Self::Request(error) => match error {
+                InvalidRequest::UnknownPath => (Status::NOT_FOUND, Code::Unsupported),
+                InvalidRequest::Method(_) => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
+                InvalidRequest::Name(_) => (Status::BAD_REQUEST, Code::NameInvalid),
+                InvalidRequest::Digest(_) => (Status::BAD_REQUEST, Code::DigestInvalid),
+                InvalidRequest::MissingDigest => (Status::BAD_REQUEST, Code::DigestInvalid),
+                InvalidRequest::Tag(_) => (Status::NOT_FOUND, Code::ManifestUnknown),
+                InvalidRequest::NewTag(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
+                InvalidRequest::Upload(_) => (Status::NOT_FOUND, Code::BlobUploadUnknown),
+                InvalidRequest::ArtifactType(_) => (Status::BAD_REQUEST, Code::Unsupported),
+                InvalidRequest::PageSize(_) => (Status::BAD_REQUEST, Code::Unsupported),
+            },
+            Self::Source(error) => match error {
+                SourceError::NotFound(missing) => (
+                    Status::NOT_FOUND,
+                    match missing {
+                        MissingContent::Repository => Code::NameUnknown,
+                        MissingContent::Manifest => Code::ManifestUnknown,
+                        MissingContent::Blob => Code::BlobUnknown,
+                    },
+                ),
+                SourceError::RangeNotSatisfiable { .. } => {
+                    (Status::RANGE_NOT_SATISFIABLE, Code::SizeInvalid)
+                }
+                SourceError::Denied => (Status::FORBIDDEN, Code::Denied),
+                SourceError::Unsupported => (Status::NOT_FOUND, Code::Unsupported),
+                SourceError::Busy { .. } => (Status::SERVICE_UNAVAILABLE, Code::Unavailable),
+                SourceError::TooManyRequests { .. } => {
+                    (Status::TOO_MANY_REQUESTS, Code::TooManyRequests)
+                }
+                SourceError::TooLarge { .. } => (Status::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
+                SourceError::Full => (Status::INSUFFICIENT_STORAGE, Code::Unknown),
+                SourceError::DigestMismatch { .. } => (Status::BAD_REQUEST, Code::DigestInvalid),
+                SourceError::OffsetMismatch { .. } => {
+                    (Status::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
+                }
+                SourceError::UploadUnknown => (Status::NOT_FOUND, Code::BlobUploadUnknown),
+                SourceError::MissingReferences(_) => {
+                    (Status::BAD_REQUEST, Code::ManifestBlobUnknown)
+                }
+                SourceError::PreconditionFailed => (Status::PRECONDITION_FAILED, Code::Denied),
+                SourceError::Invalid(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
+                SourceError::RequestBody(error) if is_length_limit(&**error) => {
+                    (Status::PAYLOAD_TOO_LARGE, Code::SizeInvalid)
+                }
+                SourceError::RequestBody(_) => (Status::BAD_REQUEST, Code::BlobUploadInvalid),
+                SourceError::Backend(_) => (Status::INTERNAL_SERVER_ERROR, Code::Unknown),
+            },
+        }
+    }
+
+    /// The headers that a failure has besides those of every error.
+    fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
+        let retry = |after: &Option<Duration>| {
+            let seconds = after.map_or(1, |after| after.as_secs_f64().ceil().max(1.0) as u64);
+            (header::RETRY_AFTER, seconds.into())
+        };
+        let allow = |methods: &[Method]| {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            (header::ALLOW, ascii_header(&methods.join(", ")))
+        };
+        match self {
+            Self::ReadOnly(methods) => Some(allow(methods)),
+            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.as_slice())),
+            Self::Source(SourceError::RangeNotSatisfiable { size }) => {
+                Some((header::CONTENT_RANGE, unsatisfied_range(*size)))
+            }
+            // protocol 9
+            Self::Source(
+                SourceError::Busy { retry_after } | SourceError::TooManyRequests { retry_after },
+            ) => Some(retry(retry_after)),
+            _ => None,
+        }
+    }
+
+    fn envelope(&self, code: ErrorCode) -> Envelope {
+        let entry = |message: String, detail| Entry {
+            code,
+            message,
+            detail,
+        };
+        let errors = match self {
+            Self::Source(SourceError::MissingReferences(digests)) => {
+                let message = "the repository does not have this content";
+                let entries = digests.iter().take(MOST_ERRORS);
+                entries
+                    .map(|digest| entry(message.to_owned(), Some(Detail { digest: *digest })))
+                    .collect()
+            }
+            error => vec![entry(error.to_string(), None)],
+        };
+        Envelope { errors }
+    }
+
+    /// The response, with the cause in its extensions if the storage failed.
+    pub(crate) fn into_response<B>(self, operation: Operation) -> Response<ResponseBody<B>> {
+        let (status, code) = self.status_and_code();
+        // Codes, strings and digests can always be written as JSON.
+        let json = serde_json::to_vec(&self.envelope(code)).unwrap_or_default();
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CONTENT_LENGTH, json.len().into());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.header() {
+            headers.insert(name, value);
+        }
+        *response.body_mut() = ResponseBody::bytes(json.into());
+        if let Self::Source(error @ SourceError::Backend(_)) = self {
+            trace::source_failed(operation.as_str(), &error);
+            response.extensions_mut().insert(Arc::new(error));
+        }
+        response
+    }
+}
+
+/// The most errors in one envelope.
+const MOST_ERRORS: usize = 100;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(error) => error.fmt(f),
+            Self::Mount(error) => error.fmt(f),
+            Self::Source(error) => error.fmt(f),
+            Self::ReadOnly(_) => f.write_str("this registry is read-only"),
+        }
+    }
+}
+
+/// Whether a length limit, as tower-http's, cut the request's body.
+fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .any(|error| error.is::<http_body_util::LengthLimitError>())
+}
+
+/// The body of every error.
+// protocol 8
+#[derive(Serialize)]
+struct Envelope {
+    errors: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    code: ErrorCode,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Detail>,
+}
+
+#[derive(Serialize)]
+struct Detail {
+    digest: Digest,
+}

@@ -1,0 +1,48 @@
+//! Links from one page of a list to the next.
+
+use http::HeaderValue;
+
+use super::range::ascii_header;
+use crate::{
+    listing::{Cursor, Listing, Page},
+    mount::Location,
+    request::{OciRequest, PageRequest},
+};
+
+/// How many entries a page has at most, if the client does not say.
+pub(crate) const DEFAULT_PAGE: usize = 1_000;
+
+/// How many entries a page has at most, whatever the client says.
+pub(crate) const LARGEST_PAGE: usize = 10_000;
+
+impl PageRequest {
+    /// The page to ask a source for. Where the client wants no entry at all, a source is still
+    /// asked for one, so that it says whether the list exists.
+    pub(crate) fn page(&self) -> Page<'_> {
+        let wanted = self.n.unwrap_or(DEFAULT_PAGE);
+        Page::first(wanted.min(LARGEST_PAGE)).after(&self.last)
+    }
+
+    /// `listing`, or no entry and no next page if that is what the client wants.
+    // protocol 47
+    pub(crate) fn cut<T>(&self, listing: Listing<T>) -> Listing<T> {
+        match self.n {
+            Some(0) => Listing::default(),
+            _ => listing,
+        }
+    }
+
+    /// The request for the page after this one.
+    pub(crate) fn next(&self, cursor: Cursor) -> Self {
+        Self {
+            n: Some(self.n.unwrap_or(DEFAULT_PAGE)),
+            last: Some(cursor),
+        }
+    }
+}
+
+/// `</v2/demo/tags/list?n=10&last=b>; rel="next"`
+// RFC 8288 §3, protocol 47 and 66
+pub(crate) fn link_to_next(location: &Location<'_>, next: &OciRequest) -> HeaderValue {
+    ascii_header(&format!("<{}>; rel=\"next\"", location.link_to(next)))
+}

@@ -1,0 +1,264 @@
+//! Where the service is mounted: which part of the path is ours, and what links begin with.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{request::Parts, uri::PathAndQuery};
+
+use crate::{
+    request::{InvalidRequest, OciRequest},
+    text::Excerpt,
+};
+
+/// The root of the API in a server without any prefix.
+const API_ROOT: &str = "/v2";
+
+/// Where the registry is mounted.
+///
+/// Clients break on wrong links, so the service has to know the path that a client sees. It takes
+/// it from the first of these that is there:
+///
+/// 1. a `Mount` among the extensions of the request;
+/// 2. the service itself:
+///    [`nested_at`](crate::OciRegistryService::nested_at),
+///    [`served_at`](crate::OciRegistryService::served_at);
+/// 3. axum, with the feature `axum`: `nest`, `nest_service`, `route_service` and
+///    `fallback_service` need nothing, at any depth and with any captures;
+/// 4. else the path is taken as it stands, and begins with `/v2`.
+///
+/// Links are always path-absolute: `/registry/v2/…`, never with a scheme and a host, which are
+/// wrong behind a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    prefix: Arc<str>,
+    path: ArrivingPath,
+}
+
+/// What is left of the path where the service sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ArrivingPath {
+    /// The prefix was taken away.
+    Stripped,
+    /// The prefix is still there.
+    Whole,
+}
+
+impl Mount {
+    /// The service gets whole paths, which begin with `prefix`: `/registry/v2`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMount`] if that is not an absolute path of visible ASCII characters.
+    pub fn served_at(prefix: &str) -> Result<Self, InvalidMount> {
+        Self::new(prefix, ArrivingPath::Whole)
+    }
+
+    /// The service gets paths from which `prefix` was taken away: what a client sees as
+    /// `/registry/v2/demo/tags/list` arrives as `/demo/tags/list`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMount`] if that is not an absolute path of visible ASCII characters.
+    pub fn nested_at(prefix: &str) -> Result<Self, InvalidMount> {
+        Self::new(prefix, ArrivingPath::Stripped)
+    }
+
+    fn new(prefix: &str, path: ArrivingPath) -> Result<Self, InvalidMount> {
+        let trimmed = prefix.trim_end_matches('/');
+        if !is_prefix(trimmed) {
+            return Err(InvalidMount(Excerpt::of(prefix)));
+        }
+        Ok(Self {
+            prefix: trimmed.into(),
+            path,
+        })
+    }
+
+    /// The path before the name of a repository, as a client sees it: `/registry/v2`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Parses a request as a client sent it, for a layer that sees the whole path: one around the
+    /// router that the service is nested in.
+    ///
+    /// ```
+    /// # use tower_oci::Mount;
+    /// let mount = Mount::nested_at("/registry/v2")?;
+    /// let request = http::Request::get("/registry/v2/demo/tags/list").body(())?;
+    /// let (parts, ()) = request.into_parts();
+    /// let access = mount.parse(&parts)?.required_access();
+    /// assert_eq!(access.map(|access| access.to_string()).as_deref(), Some("repository:demo:pull"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`]: the path is not below the mount, or the request is none of the
+    /// protocol's. The service will answer it; the layer hands it on.
+    pub fn parse(&self, parts: &Parts) -> Result<OciRequest, InvalidRequest> {
+        let path = below(parts.uri.path(), &self.prefix).ok_or(InvalidRequest::UnknownPath)?;
+        let query = parts.uri.query().unwrap_or_default();
+        OciRequest::parse(&parts.method, path, query)
+    }
+}
+
+impl Default for Mount {
+    /// Whole paths that begin with `/v2`.
+    fn default() -> Self {
+        Self {
+            prefix: API_ROOT.into(),
+            path: ArrivingPath::Whole,
+        }
+    }
+}
+
+/// A prefix is not one that links can begin with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not an absolute path to mount at: as /registry/v2, of visible ASCII characters")]
+pub struct InvalidMount(Excerpt);
+
+/// Why a request has no place in the registry.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MountError {
+    #[error("the path is not one of the registry API")]
+    Elsewhere,
+    #[error("X-Forwarded-Prefix is not an absolute path of visible ASCII characters")]
+    ForwardedPrefix,
+    #[cfg(feature = "axum")]
+    #[error("the registry cannot tell where it is mounted")]
+    Rewritten,
+}
+
+/// Where one request arrived.
+#[derive(Debug)]
+pub(crate) struct Location<'a> {
+    /// What links begin with: empty, or a path without a slash at its end.
+    prefix: Cow<'a, str>,
+    /// The path after the root of the API.
+    pub(crate) path: &'a str,
+}
+
+impl<'a> Location<'a> {
+    /// Finds out where `parts` arrived, at a service that was told `mount`.
+    pub(crate) fn of(
+        parts: &'a Parts,
+        mount: Option<&'a Mount>,
+        trust_forwarded_prefix: bool,
+    ) -> Result<Self, MountError> {
+        let mut location = match parts.extensions.get::<Mount>().or(mount) {
+            Some(mount) => Self::at(mount, parts.uri.path())?,
+            None => Self::derived(parts)?,
+        };
+        if trust_forwarded_prefix {
+            let forwarded = forwarded_prefix(parts)?;
+            if !forwarded.is_empty() {
+                location.prefix = format!("{forwarded}{}", location.prefix).into();
+            }
+        }
+        if !is_prefix(&location.prefix) {
+            return Err(MountError::Elsewhere);
+        }
+        Ok(location)
+    }
+
+    fn at(mount: &'a Mount, path: &'a str) -> Result<Self, MountError> {
+        let prefix = mount.prefix();
+        let path = match mount.path {
+            ArrivingPath::Stripped => path,
+            ArrivingPath::Whole => below(path, prefix).ok_or(MountError::Elsewhere)?,
+        };
+        Ok(Self {
+            prefix: prefix.into(),
+            path,
+        })
+    }
+
+    /// A path whose beginning `outer` was taken away, and that has to begin with `/v2` itself.
+    fn below_outer(outer: &'a str, path: &'a str) -> Result<Self, MountError> {
+        let path = below(path, API_ROOT).ok_or(MountError::Elsewhere)?;
+        Ok(Self {
+            prefix: format!("{outer}{API_ROOT}").into(),
+            path,
+        })
+    }
+
+    #[cfg(not(feature = "axum"))]
+    fn derived(parts: &'a Parts) -> Result<Self, MountError> {
+        Self::below_outer("", parts.uri.path())
+    }
+
+    #[cfg(feature = "axum")]
+    fn derived(parts: &'a Parts) -> Result<Self, MountError> {
+        use axum::extract::{NestedPath, OriginalUri};
+
+        let arrived = parts.uri.path();
+        let Some(OriginalUri(original)) = parts.extensions.get::<OriginalUri>() else {
+            return Self::below_outer("", arrived);
+        };
+        let outer = taken_away(original.path(), arrived).ok_or_else(|| {
+            crate::trace::mount_rewritten(original.path(), arrived);
+            MountError::Rewritten
+        })?;
+        // Whether the root of the API was taken away too is read from the pattern, never from the
+        // path: a tenant or a repository may be called `v2`.
+        let pattern = parts.extensions.get::<NestedPath>();
+        let pattern = pattern.map_or("", NestedPath::as_str);
+        if pattern.trim_end_matches('/').ends_with(API_ROOT) {
+            Ok(Self {
+                prefix: outer.into(),
+                path: arrived,
+            })
+        } else {
+            Self::below_outer(outer, arrived)
+        }
+    }
+
+    /// The link to `request`, as a client has to ask for it.
+    pub(crate) fn link_to(&self, request: &OciRequest) -> String {
+        format!("{}{}", self.prefix, request.path_and_query())
+    }
+}
+
+/// What routers took away from the beginning of `original` before the rest `arrived`; nothing if
+/// something else rewrote the path.
+#[cfg(feature = "axum")]
+fn taken_away<'a>(original: &'a str, arrived: &str) -> Option<&'a str> {
+    let original = original.trim_end_matches('/');
+    original.strip_suffix(arrived.trim_end_matches('/'))
+}
+
+/// The rest of `path` below `prefix`: empty, or with a slash at its beginning.
+fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// What a proxy took away, from `X-Forwarded-Prefix`.
+fn forwarded_prefix(parts: &Parts) -> Result<&str, MountError> {
+    let Some(prefix) = parts.headers.get("x-forwarded-prefix") else {
+        return Ok("");
+    };
+    let prefix = prefix.to_str().map_err(|_| MountError::ForwardedPrefix)?;
+    let prefix = prefix.trim_end_matches('/');
+    if is_prefix(prefix) {
+        Ok(prefix)
+    } else {
+        Err(MountError::ForwardedPrefix)
+    }
+}
+
+/// Whether links can begin with `prefix`: nothing, or an absolute path.
+///
+/// `//host` would send clients to another host, and control characters, quotes and angle brackets
+/// would break the headers that links stand in.
+fn is_prefix(prefix: &str) -> bool {
+    let is_path_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
+    let is_dots = |segment: &str| segment == "." || segment == "..";
+    prefix.is_empty()
+        || (prefix.starts_with('/')
+            && !prefix.starts_with("//")
+            && prefix.bytes().all(is_path_byte)
+            && !prefix.split('/').any(is_dots)
+            && prefix.parse::<PathAndQuery>().is_ok())
+}

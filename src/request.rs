@@ -1,0 +1,636 @@
+//! [`OciRequest`]: every operation of the protocol, parsed from a request and written back.
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use crate::{
+    access::{Access, Action},
+    digest::{Algorithm, Digest, InvalidDigest},
+    http::query::{PathAndQuery, Query, decode},
+    listing::Cursor,
+    media_type::{ArtifactType, InvalidArtifactType},
+    name::{
+        InvalidName, InvalidReference, InvalidTag, InvalidUploadId, Reference, RepositoryName, Tag,
+        UploadId,
+    },
+    operation::Operation,
+    text::Excerpt,
+};
+
+/// One request of the OCI distribution protocol: which operation, on what.
+///
+/// It is parsed once, at the edge, into types that cannot be wrong, so nothing behind it checks a
+/// string again. A layer outside of the service gets it from [`Mount::parse`](crate::Mount::parse)
+/// to learn which [accesses](Self::accesses) a request needs; a client builds its URLs with it.
+/// `parse` of what [`method`](Self::method) and [`path_and_query`](Self::path_and_query) write is
+/// the same request again.
+///
+/// The `end-…` beside each variant is its row in the table of endpoints of the specification.
+///
+/// ```
+/// use http::Method;
+/// use tower_oci::OciRequest;
+///
+/// let request = OciRequest::parse(&Method::GET, "/library/alpine/tags/list", "n=10&last=3.1")?;
+/// let OciRequest::ListTags { repository, page } = &request else { unreachable!() };
+/// assert_eq!(repository.as_str(), "library/alpine");
+/// assert_eq!(page.n, Some(10));
+/// assert_eq!(request.path_and_query(), "/library/alpine/tags/list?n=10&last=3.1");
+/// # Ok::<(), tower_oci::InvalidRequest>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OciRequest {
+    /// `GET /v2/` (end-1): is this a registry, and may I use it?
+    Ping,
+    /// `GET /v2/<name>/manifests/<reference>` (end-3).
+    GetManifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        reference: Reference,
+    },
+    /// `HEAD /v2/<name>/manifests/<reference>` (end-3).
+    HeadManifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        reference: Reference,
+    },
+    /// `GET /v2/<name>/blobs/<digest>` (end-2).
+    GetBlob {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// `HEAD /v2/<name>/blobs/<digest>` (end-2).
+    HeadBlob {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// `POST /v2/<name>/blobs/uploads/` (end-4a): opens an upload session.
+    StartUpload {
+        /// Where.
+        repository: RepositoryName,
+        /// What the client will verify with, if it says so.
+        algorithm: Option<Algorithm>,
+    },
+    /// `POST /v2/<name>/blobs/uploads/?digest=<digest>` (end-4b): a blob in one request.
+    PushBlob {
+        /// Where.
+        repository: RepositoryName,
+        /// The digest of the body.
+        digest: Digest,
+    },
+    /// `POST /v2/<name>/blobs/uploads/?mount=<digest>&from=<name>` (end-11): a blob from another
+    /// repository of this registry.
+    MountBlob {
+        /// Where to.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+        /// Where from; without it, from wherever the caller may read.
+        from: Option<RepositoryName>,
+    },
+    /// `GET /v2/<name>/blobs/uploads/<id>` (end-13): how far an upload has come.
+    UploadStatus {
+        /// Where.
+        repository: RepositoryName,
+        /// Which session.
+        upload: UploadId,
+    },
+    /// `PATCH /v2/<name>/blobs/uploads/<id>` (end-5): the next piece of an upload.
+    AppendUpload {
+        /// Where.
+        repository: RepositoryName,
+        /// Which session.
+        upload: UploadId,
+    },
+    /// `PUT /v2/<name>/blobs/uploads/<id>?digest=<digest>` (end-6): the end of an upload.
+    FinishUpload {
+        /// Where.
+        repository: RepositoryName,
+        /// Which session.
+        upload: UploadId,
+        /// The digest of the whole blob.
+        digest: Digest,
+    },
+    /// `DELETE /v2/<name>/blobs/uploads/<id>` (end-14): gives an upload up.
+    CancelUpload {
+        /// Where.
+        repository: RepositoryName,
+        /// Which session.
+        upload: UploadId,
+    },
+    /// `PUT /v2/<name>/manifests/<reference>` (end-7).
+    PutManifest {
+        /// Where.
+        repository: RepositoryName,
+        /// What it is to be known by.
+        reference: Reference,
+        /// The tags of `?tag=`, for a push by digest.
+        tags: Vec<Tag>,
+    },
+    /// `DELETE /v2/<name>/manifests/<reference>` (end-9): a tag, or a manifest with its tags.
+    DeleteManifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        reference: Reference,
+    },
+    /// `DELETE /v2/<name>/blobs/<digest>` (end-10).
+    DeleteBlob {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// `GET /v2/<name>/tags/list` (end-8).
+    ListTags {
+        /// Where.
+        repository: RepositoryName,
+        /// Which part of the list.
+        page: PageRequest,
+    },
+    /// `GET /v2/<name>/referrers/<digest>` (end-12).
+    ListReferrers {
+        /// Where.
+        repository: RepositoryName,
+        /// What they refer to.
+        subject: Digest,
+        /// Only those of this type.
+        artifact_type: Option<ArtifactType>,
+        /// Which part of the list.
+        page: PageRequest,
+    },
+    /// `GET /v2/_catalog`: the repositories, an extension that clients rely on.
+    ListRepositories {
+        /// Which part of the list.
+        page: PageRequest,
+    },
+}
+
+/// The part of a list that a request asks for: `?n=<number>&last=<position>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PageRequest {
+    /// How many entries, if the client says so. A number beyond 64 bits counts as the largest.
+    pub n: Option<usize>,
+    /// The position that the page begins after.
+    pub last: Option<Cursor>,
+}
+
+impl OciRequest {
+    /// Parses the request with `method` for `path`, which begins after the `/v2` of the API, and
+    /// `query`, which may be empty.
+    ///
+    /// Names are taken as they stand, tags and digests are percent-decoded once. Parameters that
+    /// an operation does not know are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`]: the path is not one of the protocol's, it does not have this method, or
+    /// a part of it is malformed.
+    pub fn parse(method: &Method, path: &str, query: &str) -> Result<Self, InvalidRequest> {
+        let endpoint = Endpoint::parse(path).ok_or(InvalidRequest::UnknownPath)?;
+        if !endpoint.methods().contains(method) {
+            return Err(InvalidRequest::Method(AllowedMethods(endpoint.methods())));
+        }
+        endpoint.request(method, Query(query))
+    }
+
+    /// The method of this request; `GET` for those that are also answered to `HEAD`.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Ping
+            | Self::GetManifest { .. }
+            | Self::GetBlob { .. }
+            | Self::UploadStatus { .. }
+            | Self::ListTags { .. }
+            | Self::ListReferrers { .. }
+            | Self::ListRepositories { .. } => Method::GET,
+            Self::HeadManifest { .. } | Self::HeadBlob { .. } => Method::HEAD,
+            Self::StartUpload { .. } | Self::PushBlob { .. } | Self::MountBlob { .. } => {
+                Method::POST
+            }
+            Self::AppendUpload { .. } => Method::PATCH,
+            Self::FinishUpload { .. } | Self::PutManifest { .. } => Method::PUT,
+            Self::CancelUpload { .. } | Self::DeleteManifest { .. } | Self::DeleteBlob { .. } => {
+                Method::DELETE
+            }
+        }
+    }
+
+    /// The path after the `/v2` of the API, with the query string.
+    pub fn path_and_query(&self) -> String {
+        let mut uri = PathAndQuery::new(self.path());
+        match self {
+            Self::StartUpload { algorithm, .. } => {
+                if let Some(algorithm) = algorithm {
+                    uri.parameter("digest-algorithm", algorithm);
+                }
+            }
+            Self::PushBlob { digest, .. } | Self::FinishUpload { digest, .. } => {
+                uri.parameter("digest", digest);
+            }
+            Self::MountBlob { digest, from, .. } => {
+                uri.parameter("mount", digest);
+                if let Some(from) = from {
+                    uri.parameter("from", from);
+                }
+            }
+            Self::PutManifest { tags, .. } => {
+                for tag in tags {
+                    uri.parameter("tag", tag);
+                }
+            }
+            Self::ListReferrers {
+                artifact_type,
+                page,
+                ..
+            } => {
+                if let Some(artifact_type) = artifact_type {
+                    uri.parameter("artifactType", artifact_type);
+                }
+                page.write(&mut uri);
+            }
+            Self::ListTags { page, .. } | Self::ListRepositories { page } => page.write(&mut uri),
+            _ => {}
+        }
+        uri.finish()
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Ping => "/".to_owned(),
+            Self::ListRepositories { .. } => "/_catalog".to_owned(),
+            Self::GetManifest {
+                repository,
+                reference,
+            }
+            | Self::HeadManifest {
+                repository,
+                reference,
+            }
+            | Self::PutManifest {
+                repository,
+                reference,
+                ..
+            }
+            | Self::DeleteManifest {
+                repository,
+                reference,
+            } => format!("/{repository}/manifests/{reference}"),
+            Self::GetBlob { repository, digest }
+            | Self::HeadBlob { repository, digest }
+            | Self::DeleteBlob { repository, digest } => format!("/{repository}/blobs/{digest}"),
+            Self::StartUpload { repository, .. }
+            | Self::PushBlob { repository, .. }
+            | Self::MountBlob { repository, .. } => format!("/{repository}/blobs/uploads/"),
+            Self::UploadStatus { repository, upload }
+            | Self::AppendUpload { repository, upload }
+            | Self::FinishUpload {
+                repository, upload, ..
+            }
+            | Self::CancelUpload { repository, upload } => {
+                format!("/{repository}/blobs/uploads/{upload}")
+            }
+            Self::ListTags { repository, .. } => format!("/{repository}/tags/list"),
+            Self::ListReferrers {
+                repository,
+                subject,
+                ..
+            } => format!("/{repository}/referrers/{subject}"),
+        }
+    }
+
+    /// Which operation this is, without what it is on.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Ping => Operation::Ping,
+            Self::GetManifest { .. } => Operation::GetManifest,
+            Self::HeadManifest { .. } => Operation::HeadManifest,
+            Self::GetBlob { .. } => Operation::GetBlob,
+            Self::HeadBlob { .. } => Operation::HeadBlob,
+            Self::StartUpload { .. } => Operation::StartUpload,
+            Self::PushBlob { .. } => Operation::PushBlob,
+            Self::MountBlob { .. } => Operation::MountBlob,
+            Self::UploadStatus { .. } => Operation::UploadStatus,
+            Self::AppendUpload { .. } => Operation::AppendUpload,
+            Self::FinishUpload { .. } => Operation::FinishUpload,
+            Self::CancelUpload { .. } => Operation::CancelUpload,
+            Self::PutManifest { .. } => Operation::PutManifest,
+            Self::DeleteManifest { .. } => Operation::DeleteManifest,
+            Self::DeleteBlob { .. } => Operation::DeleteBlob,
+            Self::ListTags { .. } => Operation::ListTags,
+            Self::ListReferrers { .. } => Operation::ListReferrers,
+            Self::ListRepositories { .. } => Operation::ListRepositories,
+        }
+    }
+
+    /// The repository that the request is about; [`Ping`](Self::Ping) and
+    /// [`ListRepositories`](Self::ListRepositories) have none.
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Ping | Self::ListRepositories { .. } => None,
+            Self::GetManifest { repository, .. }
+            | Self::HeadManifest { repository, .. }
+            | Self::GetBlob { repository, .. }
+            | Self::HeadBlob { repository, .. }
+            | Self::StartUpload { repository, .. }
+            | Self::PushBlob { repository, .. }
+            | Self::MountBlob { repository, .. }
+            | Self::UploadStatus { repository, .. }
+            | Self::AppendUpload { repository, .. }
+            | Self::FinishUpload { repository, .. }
+            | Self::CancelUpload { repository, .. }
+            | Self::PutManifest { repository, .. }
+            | Self::DeleteManifest { repository, .. }
+            | Self::DeleteBlob { repository, .. }
+            | Self::ListTags { repository, .. }
+            | Self::ListReferrers { repository, .. } => Some(repository),
+        }
+    }
+
+    /// The access without which the request must be refused. [`Ping`](Self::Ping) needs none but
+    /// that of any user at all.
+    // protocol 92
+    pub fn required_access(&self) -> Option<Access> {
+        let actions: &[Action] = match self.method() {
+            _ if matches!(self, Self::UploadStatus { .. } | Self::CancelUpload { .. }) => {
+                // A client may end what it may begin: `delete` is not asked for (protocol 87).
+                &[Action::Pull, Action::Push]
+            }
+            Method::GET | Method::HEAD => &[Action::Pull],
+            Method::DELETE => &[Action::Delete],
+            _ => &[Action::Pull, Action::Push],
+        };
+        match self {
+            Self::Ping => None,
+            Self::ListRepositories { .. } => Some(Access::Catalog),
+            _ => self
+                .repository()
+                .map(|repository| Access::repository(repository.clone(), actions)),
+        }
+    }
+
+    /// The access without which the request can still be carried out in another way: reading where
+    /// a mount would take the blob from. Without it the answer is an upload session, not a refusal.
+    // protocol 93
+    pub fn optional_access(&self) -> Option<Access> {
+        match self {
+            Self::MountBlob {
+                from: Some(from), ..
+            } => Some(Access::repository(from.clone(), &[Action::Pull])),
+            _ => None,
+        }
+    }
+}
+
+impl PageRequest {
+    fn parse(query: Query<'_>) -> Result<Self, InvalidRequest> {
+        let n = match query.all("n").next() {
+            None => None,
+            Some(n) if !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Some(n.parse().unwrap_or(usize::MAX))
+            }
+            Some(n) => return Err(InvalidRequest::PageSize(Excerpt::of(&n))),
+        };
+        let last = query.first("last").and_then(|last| Cursor::new(&last));
+        Ok(Self { n, last })
+    }
+
+    fn write(&self, uri: &mut PathAndQuery) {
+        if let Some(n) = self.n {
+            uri.parameter("n", &n);
+        }
+        if let Some(last) = &self.last {
+            uri.parameter("last", last);
+        }
+    }
+}
+
+/// A path of the protocol, before its parts are checked.
+enum Endpoint<'a> {
+    Root,
+    Catalog,
+    Manifest { name: &'a str, reference: &'a str },
+    Blob { name: &'a str, digest: &'a str },
+    Uploads { name: &'a str },
+    Upload { name: &'a str, upload: &'a str },
+    Tags { name: &'a str },
+    Referrers { name: &'a str, subject: &'a str },
+}
+
+impl<'a> Endpoint<'a> {
+    /// Splits a path from the right, because a name may hold any of the protocol's own words.
+    fn parse(path: &'a str) -> Option<Self> {
+        let path = match path {
+            "" | "/" => return Some(Self::Root),
+            "/_catalog" => return Some(Self::Catalog),
+            _ => path.strip_prefix('/')?,
+        };
+        let (rest, last) = path.rsplit_once('/')?;
+        let (name, kind) = rest.rsplit_once('/')?;
+        Some(match (kind, last) {
+            ("manifests", reference) if !reference.is_empty() => Self::Manifest { name, reference },
+            ("tags", "list") => Self::Tags { name },
+            ("referrers", subject) if !subject.is_empty() => Self::Referrers { name, subject },
+            ("blobs", "uploads") => Self::Uploads { name },
+            ("blobs", digest) if !digest.is_empty() => Self::Blob { name, digest },
+            ("uploads", upload) => match (name.strip_suffix("/blobs")?, upload) {
+                (name, "") => Self::Uploads { name },
+                (name, upload) => Self::Upload { name, upload },
+            },
+            _ => return None,
+        })
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => {
+                &[Method::GET, Method::HEAD]
+            }
+            Self::Manifest { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
+            Self::Blob { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
+            Self::Uploads { .. } => &[Method::POST],
+            Self::Upload { .. } => &[
+                Method::GET,
+                Method::HEAD,
+                Method::PATCH,
+                Method::PUT,
+                Method::DELETE,
+            ],
+        }
+    }
+
+    fn request(self, method: &Method, query: Query<'_>) -> Result<OciRequest, InvalidRequest> {
+        match self {
+            Self::Root => Ok(OciRequest::Ping),
+            Self::Catalog => {
+                let page = PageRequest::parse(query)?;
+                Ok(OciRequest::ListRepositories { page })
+            }
+            Self::Manifest { name, reference } => {
+                manifest_request(name.parse()?, &decode(reference), method, query)
+            }
+            Self::Blob { name, digest } => {
+                let (repository, digest) = (name.parse()?, decode(digest).parse()?);
+                Ok(match *method {
+                    Method::GET => OciRequest::GetBlob { repository, digest },
+                    Method::HEAD => OciRequest::HeadBlob { repository, digest },
+                    _ => OciRequest::DeleteBlob { repository, digest },
+                })
+            }
+            Self::Uploads { name } => start_request(name.parse()?, query),
+            Self::Upload { name, upload } => {
+                upload_request(name.parse()?, upload.parse()?, method, query)
+            }
+            Self::Tags { name } => Ok(OciRequest::ListTags {
+                repository: name.parse()?,
+                page: PageRequest::parse(query)?,
+            }),
+            Self::Referrers { name, subject } => Ok(OciRequest::ListReferrers {
+                repository: name.parse()?,
+                subject: decode(subject).parse()?,
+                artifact_type: parse_parameter(query.first("artifactType"))?,
+                page: PageRequest::parse(query)?,
+            }),
+        }
+    }
+}
+
+fn manifest_request(
+    repository: RepositoryName,
+    reference: &str,
+    method: &Method,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    let invalid = |invalid: InvalidReference| match (invalid, *method == Method::PUT) {
+        (InvalidReference::Digest(digest), _) => InvalidRequest::Digest(digest),
+        (InvalidReference::Tag(tag), true) => InvalidRequest::NewTag(tag),
+        (InvalidReference::Tag(tag), false) => InvalidRequest::Tag(tag),
+    };
+    let reference: Reference = reference.parse().map_err(invalid)?;
+    Ok(match *method {
+        Method::GET => OciRequest::GetManifest {
+            repository,
+            reference,
+        },
+        Method::HEAD => OciRequest::HeadManifest {
+            repository,
+            reference,
+        },
+        Method::DELETE => OciRequest::DeleteManifest {
+            repository,
+            reference,
+        },
+        _ => {
+            let tags = query.all("tag").map(|tag| tag.parse());
+            let tags = tags.collect::<Result<_, _>>();
+            OciRequest::PutManifest {
+                repository,
+                reference,
+                tags: tags.map_err(InvalidRequest::NewTag)?,
+            }
+        }
+    })
+}
+
+fn start_request(
+    repository: RepositoryName,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    if let Some(digest) = query.first("mount") {
+        return Ok(OciRequest::MountBlob {
+            repository,
+            digest: digest.parse()?,
+            from: parse_parameter(query.first("from"))?,
+        });
+    }
+    if let Some(digest) = query.first("digest") {
+        let digest = digest.parse()?;
+        return Ok(OciRequest::PushBlob { repository, digest });
+    }
+    Ok(OciRequest::StartUpload {
+        repository,
+        algorithm: parse_parameter(query.first("digest-algorithm"))?,
+    })
+}
+
+fn upload_request(
+    repository: RepositoryName,
+    upload: UploadId,
+    method: &Method,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    Ok(match *method {
+        Method::PATCH => OciRequest::AppendUpload { repository, upload },
+        Method::DELETE => OciRequest::CancelUpload { repository, upload },
+        Method::PUT => {
+            let digest = query.first("digest");
+            let digest = digest.ok_or(InvalidRequest::MissingDigest)?.parse()?;
+            OciRequest::FinishUpload {
+                repository,
+                upload,
+                digest,
+            }
+        }
+        _ => OciRequest::UploadStatus { repository, upload },
+    })
+}
+
+fn parse_parameter<T: std::str::FromStr>(value: Option<Cow<'_, str>>) -> Result<Option<T>, T::Err> {
+    value.map(|value| value.parse()).transpose()
+}
+
+/// The methods that a path has in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedMethods(&'static [Method]);
+
+impl AllowedMethods {
+    /// The methods in the order of a path's documentation.
+    pub fn as_slice(self) -> &'static [Method] {
+        self.0
+    }
+}
+
+/// Why a request is none of the protocol's. The service answers it; a layer that meets one hands
+/// the request on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The path is not one of the protocol's.
+    #[error("the path is not one of the registry API")]
+    UnknownPath,
+    /// The path does not have this method.
+    #[error("the path does not have this method")]
+    Method(AllowedMethods),
+    /// The path names no repository.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A digest is malformed, or of an algorithm that is not supported.
+    #[error(transparent)]
+    Digest(#[from] InvalidDigest),
+    /// A tag that is read or deleted is malformed, so it cannot exist.
+    #[error(transparent)]
+    Tag(InvalidTag),
+    /// A tag that is written is malformed.
+    #[error(transparent)]
+    NewTag(InvalidTag),
+    /// The id of an upload session is malformed, so the session cannot exist.
+    #[error(transparent)]
+    Upload(#[from] InvalidUploadId),
+    /// The artifact type of a filter is malformed.
+    #[error(transparent)]
+    ArtifactType(#[from] InvalidArtifactType),
+    /// The size of a page is no number.
+    #[error("{0} is not a page size: a number from 0")]
+    PageSize(Excerpt),
+    /// The end of an upload has no digest.
+    #[error("the end of an upload needs the parameter digest")]
+    MissingDigest,
+}
