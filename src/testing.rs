@@ -177,7 +177,7 @@ impl ImageBuilder {
     ///
     /// # Errors
     ///
-    /// A path that an archive cannot hold: absolute, with `..`, or too long.
+    /// A path that an archive cannot hold: empty, absolute, or with `..`.
     pub fn build(self) -> Result<Image, BuildError> {
         if let Some(mistake) = self.mistake {
             return Err(BuildError::Path(mistake));
@@ -327,7 +327,7 @@ impl IndexBuilder {
     /// # Errors
     ///
     /// An entry that makes no sense, such as a missing one with a size beyond
-    /// [`Descriptor::MAX_SIZE`].
+    /// [`Descriptor::MAX_SIZE`], or indexes that are nested deeper than [`Image::MAX_DEPTH`].
     pub fn build(self) -> Result<Image, BuildError> {
         let mut contents = Contents::new(self.algorithm);
         let blobs = self.blobs.into_iter();
