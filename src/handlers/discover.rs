@@ -9,7 +9,7 @@ use crate::{
     body::ResponseBody,
     descriptor::Descriptor,
     digest::Digest,
-    http::pagination::link_to_next,
+    http::pagination::{DEFAULT_PAGE, link_to_next},
     listing::{Listing, Page},
     media_type::{ArtifactType, MediaType},
     name::{RepositoryName, Tag},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many pages of a source are searched for visible repositories before a page of the catalog
-/// is sent that has fewer than were asked for.
+/// is sent that has fewer than were asked for, or a link that may lead to an empty one.
 const MOST_PAGES_SEARCHED: usize = 100;
 
 impl<S: BlobSource> Call<'_, S> {
@@ -92,27 +92,38 @@ impl<S: BlobSource> Call<'_, S> {
         self.list(JSON, &Catalog { repositories }, next)
     }
 
-    /// The page of those repositories that the caller may know of.
+    /// The page of those repositories that the caller may know of. What follows a full page is
+    /// looked at too, so that its link does not lead to where nothing is visible.
     async fn visible_repositories(
         &self,
         visibility: &Visibility,
         page: Page<'_>,
     ) -> Result<Listing<RepositoryName>, SourceError> {
         let mut visible = Vec::new();
+        let mut next = None;
         let mut after = page.after.cloned();
         for _ in 0..MOST_PAGES_SEARCHED {
-            let rest = Page::first(page.limit - visible.len()).after(&after);
+            let missing = page.limit - visible.len();
+            let limit = if missing == 0 { DEFAULT_PAGE } else { missing };
+            let rest = Page::first(limit).after(&after);
             let listing = checked(self.store.repositories(rest).await?, rest)?;
             let names = listing.items.into_iter();
-            visible.extend(names.filter(|name| visibility.shows(name)));
+            let mut names = names.filter(|name| visibility.shows(name));
             after = listing.next;
-            if after.is_none() || visible.len() == page.limit {
+            if missing > 0 {
+                visible.extend(names);
+                next.clone_from(&after);
+            } else if names.next().is_some() {
+                break;
+            }
+            if after.is_none() {
+                next = None;
                 break;
             }
         }
         Ok(Listing {
             items: visible,
-            next: after,
+            next,
         })
     }
 
