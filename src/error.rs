@@ -164,7 +164,7 @@ impl Error {
         };
         match self {
             Self::ReadOnly(methods) => Some(allow(methods)),
-            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.as_slice())),
+            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.reads())),
             Self::Source(SourceError::RangeNotSatisfiable { size }) => {
                 Some((header::CONTENT_RANGE, unsatisfied_range(*size)))
             }

@@ -95,17 +95,15 @@ mod ping {
             ("POST", "/v2/", "GET, HEAD"),
             ("DELETE", "/v2/_catalog", "GET, HEAD"),
             ("PUT", "/v2/library/demo/tags/list", "GET, HEAD"),
-            (
-                "PATCH",
-                "/v2/library/demo/manifests/latest",
-                "GET, HEAD, PUT, DELETE",
-            ),
-            ("PUT", &blob, "GET, HEAD, DELETE"),
-            ("GET", "/v2/library/demo/blobs/uploads/", "POST"),
+            ("PATCH", "/v2/library/demo/manifests/latest", "GET, HEAD"),
+            ("PUT", &blob, "GET, HEAD"),
+            ("GET", "/v2/library/demo/blobs/uploads/", ""),
+            ("POST", "/v2/library/demo/blobs/uploads/1", ""),
         ] {
             let answer = ask(&registry, method, path, &[]).await;
             answer.assert_error(405, "UNSUPPORTED");
             assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+            assert!(answer.headers.contains_key("allow"));
         }
     }
 
@@ -165,6 +163,17 @@ mod names {
         for tag in ["-latest", ".latest", "a+b", "a%20b", &long] {
             let answer = get(&registry, &format!("/v2/library/demo/manifests/{tag}")).await;
             answer.assert_error(404, "MANIFEST_UNKNOWN");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_malformed_tag_cannot_be_pushed() {
+        let (registry, _) = registry_with("");
+        let digest = Algorithm::Sha256.digest(b"{}");
+        for path in ["-latest".to_owned(), format!("{digest}?tag=latest&tag=-b")] {
+            let uri = format!("/v2/library/demo/manifests/{path}");
+            let answer = ask(&registry, "PUT", &uri, &[]).await;
+            answer.assert_error(400, "MANIFEST_INVALID");
         }
     }
 
