@@ -22,7 +22,7 @@ use crate::{
 ///
 /// It is parsed once, at the edge, into types that cannot be wrong, so nothing behind it checks a
 /// string again. A layer outside of the service gets it from [`Mount::parse`](crate::Mount::parse)
-/// to learn which [accesses](Self::accesses) a request needs; a client builds its URLs with it.
+/// to learn which [access](Self::required_access) a request needs; a client builds its URLs with it.
 /// `parse` of what [`method`](Self::method) and [`path_and_query`](Self::path_and_query) write is
 /// the same request again.
 ///
@@ -229,11 +229,10 @@ impl OciRequest {
     pub fn path_and_query(&self) -> String {
         let mut uri = PathAndQuery::new(self.path());
         match self {
-            Self::StartUpload { algorithm, .. } => {
-                if let Some(algorithm) = algorithm {
-                    uri.parameter("digest-algorithm", algorithm);
-                }
-            }
+            Self::StartUpload {
+                algorithm: Some(algorithm),
+                ..
+            } => uri.parameter("digest-algorithm", algorithm),
             Self::PushBlob { digest, .. } | Self::FinishUpload { digest, .. } => {
                 uri.parameter("digest", digest);
             }
