@@ -22,7 +22,7 @@ use crate::{
 ///
 /// It is parsed once, at the edge, into types that cannot be wrong, so nothing behind it checks a
 /// string again. A layer outside of the service gets it from [`Mount::parse`](crate::Mount::parse)
-/// to learn which [accesses](Self::accesses) a request needs; a client builds its URLs with it.
+/// to learn which [access](Self::required_access) a request needs; a client builds its URLs with it.
 /// `parse` of what [`method`](Self::method) and [`path_and_query`](Self::path_and_query) write is
 /// the same request again.
 ///
@@ -196,8 +196,9 @@ impl OciRequest {
     /// a part of it is malformed.
     pub fn parse(method: &Method, path: &str, query: &str) -> Result<Self, InvalidRequest> {
         let endpoint = Endpoint::parse(path).ok_or(InvalidRequest::UnknownPath)?;
-        if !endpoint.methods().contains(method) {
-            return Err(InvalidRequest::Method(AllowedMethods(endpoint.methods())));
+        let methods = endpoint.methods();
+        if !methods.reads.contains(method) && !methods.writes.contains(method) {
+            return Err(InvalidRequest::Method(methods));
         }
         endpoint.request(method, Query(query))
     }
@@ -228,11 +229,10 @@ impl OciRequest {
     pub fn path_and_query(&self) -> String {
         let mut uri = PathAndQuery::new(self.path());
         match self {
-            Self::StartUpload { algorithm, .. } => {
-                if let Some(algorithm) = algorithm {
-                    uri.parameter("digest-algorithm", algorithm);
-                }
-            }
+            Self::StartUpload {
+                algorithm: Some(algorithm),
+                ..
+            } => uri.parameter("digest-algorithm", algorithm),
             Self::PushBlob { digest, .. } | Self::FinishUpload { digest, .. } => {
                 uri.parameter("digest", digest);
             }
@@ -359,7 +359,7 @@ impl OciRequest {
     /// that of any user at all.
     // protocol 92
     pub fn required_access(&self) -> Option<Access> {
-        let actions: &[Action] = match self.method() {
+        let actions: &'static [Action] = match self.method() {
             _ if matches!(self, Self::UploadStatus { .. } | Self::CancelUpload { .. }) => {
                 // A client may end what it may begin: `delete` is not asked for (protocol 87).
                 &[Action::Pull, Action::Push]
@@ -449,22 +449,25 @@ impl<'a> Endpoint<'a> {
         })
     }
 
-    fn methods(&self) -> &'static [Method] {
-        match self {
-            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => {
-                &[Method::GET, Method::HEAD]
-            }
-            Self::Manifest { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
-            Self::Blob { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
-            Self::Uploads { .. } => &[Method::POST],
-            Self::Upload { .. } => &[
-                Method::GET,
-                Method::HEAD,
-                Method::PATCH,
-                Method::PUT,
-                Method::DELETE,
-            ],
-        }
+    fn methods(&self) -> AllowedMethods {
+        const READ: &[Method] = &[Method::GET, Method::HEAD];
+        let (reads, writes): (&[Method], &[Method]) = match self {
+            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => (READ, &[]),
+            Self::Manifest { .. } => (READ, &[Method::PUT, Method::DELETE]),
+            Self::Blob { .. } => (READ, &[Method::DELETE]),
+            Self::Uploads { .. } => (&[], &[Method::POST]),
+            Self::Upload { .. } => (
+                &[],
+                &[
+                    Method::GET,
+                    Method::HEAD,
+                    Method::PATCH,
+                    Method::PUT,
+                    Method::DELETE,
+                ],
+            ),
+        };
+        AllowedMethods { reads, writes }
     }
 
     fn request(self, method: &Method, query: Query<'_>) -> Result<OciRequest, InvalidRequest> {
@@ -589,12 +592,20 @@ fn parse_parameter<T: std::str::FromStr>(value: Option<Cow<'_, str>>) -> Result<
 
 /// The methods that a path has in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AllowedMethods(&'static [Method]);
+pub struct AllowedMethods {
+    reads: &'static [Method],
+    writes: &'static [Method],
+}
 
 impl AllowedMethods {
-    /// The methods in the order of a path's documentation.
-    pub fn as_slice(self) -> &'static [Method] {
-        self.0
+    /// Those that read content, which every registry has.
+    pub fn reads(self) -> &'static [Method] {
+        self.reads
+    }
+
+    /// Those that change content, or belong to an upload.
+    pub fn writes(self) -> &'static [Method] {
+        self.writes
     }
 }
 

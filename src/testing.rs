@@ -56,7 +56,7 @@ pub struct ImageBuilder {
 enum Kind {
     Image {
         platform: Platform,
-        config: Option<Config>,
+        config: Option<Box<Config>>,
     },
     Artifact(ArtifactType),
 }
@@ -111,7 +111,7 @@ impl ImageBuilder {
     #[must_use]
     pub fn config(mut self, run: Config) -> Self {
         if let Kind::Image { config, .. } = &mut self.kind {
-            *config = Some(run);
+            *config = Some(Box::new(run));
         }
         self
     }
@@ -185,7 +185,7 @@ impl ImageBuilder {
         let mut contents = Contents::new(self.algorithm);
         let (config, artifact_type) = match &self.kind {
             Kind::Image { platform, config } => {
-                let json = configuration(platform, config.as_ref(), &self.layers)?;
+                let json = configuration(platform, config.as_deref(), &self.layers)?;
                 (contents.add(MediaType::OCI_CONFIG, json.into()), None)
             }
             Kind::Artifact(artifact_type) => {

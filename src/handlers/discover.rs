@@ -93,27 +93,40 @@ impl<S: BlobSource> Call<'_, S> {
     }
 
     /// The page of those repositories that the caller may know of.
+    ///
+    /// Once the page is full the search goes on for one more, so that no link leads to a page on
+    /// which the caller sees nothing.
     async fn visible_repositories(
         &self,
         visibility: &Visibility,
         page: Page<'_>,
     ) -> Result<Listing<RepositoryName>, SourceError> {
-        let mut visible = Vec::new();
+        let mut visible = Listing::default();
         let mut after = page.after.cloned();
         for _ in 0..MOST_PAGES_SEARCHED {
-            let rest = Page::first(page.limit - visible.len()).after(&after);
-            let listing = checked(self.store.repositories(rest).await?, rest)?;
-            let names = listing.items.into_iter();
-            visible.extend(names.filter(|name| visibility.shows(name)));
-            after = listing.next;
-            if after.is_none() || visible.len() == page.limit {
-                break;
+            let is_full = visible.items.len() == page.limit;
+            let limit = if is_full {
+                page.limit
+            } else {
+                page.limit - visible.items.len()
+            };
+            let rest = Page::first(limit).after(&after);
+            let Listing { items, next } = checked(self.store.repositories(rest).await?, rest)?;
+            let mut items = items.into_iter().filter(|name| visibility.shows(name));
+            if is_full && items.next().is_some() {
+                return Ok(visible);
             }
+            visible.items.extend(items);
+            if !is_full {
+                visible.next.clone_from(&next);
+            }
+            if next.is_none() {
+                visible.next = None;
+                return Ok(visible);
+            }
+            after = next;
         }
-        Ok(Listing {
-            items: visible,
-            next: after,
-        })
+        Ok(visible)
     }
 
     /// A list as JSON, with a link to the page that follows.
