@@ -78,7 +78,10 @@ pub(crate) fn app<S: BlobSource>(source: S, user: User, limits: Limits) -> Route
     // A layer acts on the routes that were there before it: blobs are never compressed, which
     // would take away their length and make ranges meaningless (protocol 72).
     Router::new()
-        .route("/", get(async || "A registry is at /v2/.\n"))
+        .route(
+            "/",
+            get(async || "A page of this app; its registry is at /v2/.\n"),
+        )
         .layer(CompressionLayer::new())
         .merge(registry)
 }
