@@ -614,6 +614,10 @@ pub(crate) enum BrokenPromise {
     OtherDigest { asked: Digest, answered: Digest },
     #[error("the source served bytes {}-{} when asked for others", .0.start, .0.end)]
     OtherRange(Range<u64>),
+    #[error("the source refused a range that has bytes in {size}, or one that was not asked for")]
+    RefusedRange { size: u64 },
+    #[error("the source redirected to a URI without scheme and host")]
+    RelativeRedirect,
     #[error("the source listed {listed} entries when asked for {limit}")]
     TooManyEntries { listed: usize, limit: usize },
 }

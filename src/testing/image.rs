@@ -160,7 +160,7 @@ impl ImageBuilder {
     ///
     /// # Errors
     ///
-    /// A path that an archive cannot hold: absolute, with `..`, or too long.
+    /// A path that an archive cannot hold: empty, absolute, or with `..`.
     pub fn build(self) -> Result<Image, BuildError> {
         if let Some(mistake) = self.mistake {
             return Err(BuildError::Path(mistake));

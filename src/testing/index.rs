@@ -130,7 +130,7 @@ impl IndexBuilder {
     /// # Errors
     ///
     /// An entry that makes no sense, such as a missing one with a size beyond
-    /// [`Descriptor::MAX_SIZE`].
+    /// [`Descriptor::MAX_SIZE`], or indexes that are nested deeper than [`Image::MAX_DEPTH`].
     pub fn build(self) -> Result<Image, BuildError> {
         let mut contents = Contents::new(self.algorithm);
         let blobs = self.blobs.into_iter();
