@@ -1,12 +1,12 @@
 //! An OCI registry to pull from: `cargo run --release --example serve -- --help`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a program that is run in a terminal
+#![allow(clippy::print_stderr)] // a program that is run in a terminal
 
 mod commands;
 mod demo;
 mod server;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tokio::{
@@ -63,7 +63,9 @@ async fn run(args: Args) -> Result<(), BoxError> {
         listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let stop = stop_signals()?;
     let address = listener.local_addr()?;
-    print!("{}", commands::to_pull(&source, reachable(address)).await?);
+    let commands = commands::to_pull(&source, reachable(address)).await?;
+    // Nobody needs to read them: a closed pipe is no reason to stop.
+    let _ = std::io::stdout().write_all(commands.as_bytes());
 
     let registry = ServiceBuilder::new()
         .layer(
