@@ -18,10 +18,14 @@ use crate::{
 
 mod dynamic;
 mod forward;
+#[cfg(feature = "fs")]
+mod layout;
 mod memory;
 
 pub use dynamic::DynSource;
 pub use forward::ReadOnly;
+#[cfg(feature = "fs")]
+pub use layout::{FileBody, LayoutError, LayoutSource};
 pub use memory::MemoryStore;
 
 /// Storage that manifests and blobs can be read from.
