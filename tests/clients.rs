@@ -32,7 +32,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command, sync::mpsc, time::timeout};
 use tower::{Service, ServiceBuilder};
 use tower_oci::{
-    BlobSource, BoxError, Image, MediaType, MemoryStore, OciRegistryService, Platform,
+    BlobSource, BoxError, Image, LayoutSource, MediaType, MemoryStore, OciRegistryService,
+    Platform,
     testing::{ImageBuilder, IndexBuilder},
 };
 
@@ -141,12 +142,14 @@ impl Client {
 
     /// Skopeo's copy of `from` into a new folder.
     async fn skopeo_copy(&self, from: &str, options: &[&str]) -> PathBuf {
-        let to = self.path("copy");
-        let target = format!("dir:{}", to.display());
+        self.skopeo_copy_to("dir:copy", from, options).await;
+        self.path("copy")
+    }
+
+    async fn skopeo_copy_to(&self, to: &str, from: &str, options: &[&str]) {
         let arguments = ["--policy", "policy.json", "copy", "--src-tls-verify=false"];
         let arguments = arguments.iter().chain(options).copied();
-        self.run(arguments.chain([from, &target])).await;
-        to
+        self.run(arguments.chain([from, to])).await;
     }
 }
 
@@ -267,6 +270,50 @@ async fn skopeo_copies_an_artifact_that_refers_to_an_image() {
     let server = Server::of(store).await;
     let copy = skopeo.skopeo_copy(&server.image("demo:notes"), &[]).await;
     assert_copied(&copy, "manifest.json", &artifact).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layout_that_skopeo_wrote_is_copied_back_byte_for_byte() {
+    let Some(skopeo) = Client::find("skopeo") else {
+        return;
+    };
+    let server = Server::of(store_with("demo", &two_platforms())).await;
+    let from = server.image("demo:latest");
+    // On the way into a layout skopeo compresses the layers.
+    skopeo
+        .skopeo_copy_to("oci:layout:stable", &from, &["--all"])
+        .await;
+
+    let layout = skopeo.path("layout");
+    let source = LayoutSource::open([(name("team/demo"), &layout)]).await;
+    let server = Server::of(source.unwrap()).await;
+    let from = server.image("team/demo:stable");
+    let copy = skopeo.skopeo_copy(&from, &["--all"]).await;
+
+    let index = fs::read(layout.join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let tagged = index["manifests"][0]["digest"].as_str().unwrap();
+    let mut files = 0;
+    for blob in fs::read_dir(layout.join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        let encoded = blob.file_name().into_string().unwrap();
+        let names = [encoded.clone(), format!("{encoded}.manifest.json")];
+        let names = if tagged.ends_with(&encoded) {
+            &["manifest.json".to_owned()][..]
+        } else {
+            &names
+        };
+        let copied = names.iter().find_map(|name| fs::read(copy.join(name)).ok());
+        let copied = copied.unwrap_or_else(|| panic!("{encoded} was not copied"));
+        assert!(
+            copied == fs::read(blob.path()).unwrap(),
+            "{encoded} differs"
+        );
+        files += 1;
+    }
+    // The index; for each of two platforms a manifest, a configuration and a layer of its own; and
+    // a layer that they share.
+    assert_eq!(files, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
