@@ -122,7 +122,7 @@ pub struct InvalidMount(Excerpt);
 pub(crate) enum MountError {
     #[error("the path is not one of the registry API")]
     Elsewhere,
-    #[error("X-Forwarded-Prefix is not an absolute path of visible ASCII characters")]
+    #[error("X-Forwarded-Prefix is not one absolute path of visible ASCII characters")]
     ForwardedPrefix,
     #[cfg(feature = "axum")]
     #[error("the registry cannot tell where it is mounted")]
@@ -195,15 +195,18 @@ impl<'a> Location<'a> {
         let Some(OriginalUri(original)) = parts.extensions.get::<OriginalUri>() else {
             return Self::below_outer("", arrived);
         };
-        let outer = taken_away(original.path(), arrived).ok_or_else(|| {
-            crate::trace::mount_rewritten(original.path(), arrived);
-            MountError::Rewritten
-        })?;
         // Whether the root of the API was taken away too is read from the pattern, never from the
         // path: a tenant or a repository may be called `v2`.
         let pattern = parts.extensions.get::<NestedPath>();
         let pattern = pattern.map_or("", NestedPath::as_str);
-        if pattern.trim_end_matches('/').ends_with(API_ROOT) {
+        let has_root = pattern.trim_end_matches('/').ends_with(API_ROOT);
+        let outer = taken_away(original.path(), arrived)
+            .filter(|outer| !has_root || outer.ends_with(API_ROOT))
+            .ok_or_else(|| {
+                crate::trace::mount_rewritten(original.path(), arrived);
+                MountError::Rewritten
+            })?;
+        if has_root {
             Ok(Self {
                 prefix: outer.into(),
                 path: arrived,
@@ -234,13 +237,18 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// What a proxy took away, from `X-Forwarded-Prefix`.
+///
+/// A list of prefixes, from a chain of proxies, is refused: they do not agree on whether a client
+/// sees the first, the last or all of them, and a guess makes wrong links.
 fn forwarded_prefix(parts: &Parts) -> Result<&str, MountError> {
-    let Some(prefix) = parts.headers.get("x-forwarded-prefix") else {
-        return Ok("");
+    let mut prefixes = parts.headers.get_all("x-forwarded-prefix").iter();
+    let prefix = match (prefixes.next(), prefixes.next()) {
+        (None, _) => return Ok(""),
+        (Some(prefix), None) => prefix.to_str().map_err(|_| MountError::ForwardedPrefix)?,
+        _ => return Err(MountError::ForwardedPrefix),
     };
-    let prefix = prefix.to_str().map_err(|_| MountError::ForwardedPrefix)?;
     let prefix = prefix.trim_end_matches('/');
-    if is_prefix(prefix) {
+    if is_prefix(prefix) && !prefix.contains(',') {
         Ok(prefix)
     } else {
         Err(MountError::ForwardedPrefix)
