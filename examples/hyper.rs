@@ -24,7 +24,7 @@ async fn main() -> Result<(), BoxError> {
         tokio::spawn(async move {
             let served = http1::Builder::new()
                 // Without this hyper keeps up to 400 KiB for each client that reads slowly.
-                .max_buf_size(32 << 10)
+                .max_buf_size(16 << 10)
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

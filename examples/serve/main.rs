@@ -1,12 +1,12 @@
 //! An OCI registry to pull from: `cargo run --release --example serve -- --help`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a program that is run in a terminal
+#![allow(clippy::print_stderr)] // a program that is run in a terminal
 
 mod commands;
 mod demo;
 mod server;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceBuilder;
 use tower_http::trace::{DefaultMakeSpan, TraceLayer};
-use tower_oci::{BoxError, DynSource, OciRegistryService, RepositoryName};
+use tower_oci::{BoxError, DynSource, LayoutSource, OciRegistryService, RepositoryName};
 use tracing::{Level, level_filters::LevelFilter};
 
 /// Serves container images over the OCI distribution protocol, to pull from.
@@ -63,7 +63,9 @@ async fn run(args: Args) -> Result<(), BoxError> {
         listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let stop = stop_signals()?;
     let address = listener.local_addr()?;
-    print!("{}", commands::to_pull(&source, reachable(address)).await?);
+    let commands = commands::to_pull(&source, reachable(address)).await?;
+    // Nobody needs to read them: a closed pipe is no reason to stop.
+    let _ = std::io::stdout().write_all(commands.as_bytes());
 
     let registry = ServiceBuilder::new()
         .layer(
@@ -86,16 +88,8 @@ async fn source(layouts: &[String]) -> Result<DynSource, BoxError> {
     if layouts.is_empty() {
         return Ok(DynSource::new(demo::store()?));
     }
-    let mut named = Vec::new();
-    let mut names = BTreeSet::new();
-    for layout in layouts {
-        let (name, path) = named_path(layout)?;
-        if !names.insert(name.clone()) {
-            return Err(format!("--layout names the repository {name} twice").into());
-        }
-        named.push((name, path));
-    }
-    Err("layouts are not served yet".into())
+    let layouts: Result<Vec<_>, _> = layouts.iter().map(|layout| named_path(layout)).collect();
+    Ok(DynSource::new(LayoutSource::open(layouts?).await?))
 }
 
 fn named_path(layout: &str) -> Result<(RepositoryName, PathBuf), BoxError> {
@@ -130,9 +124,14 @@ fn reachable(address: SocketAddr) -> String {
     }
 }
 
-/// An error with its causes.
+/// An error, with those of its causes that it does not tell itself.
 fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ").replace('\n', " ")
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.replace('\n', " ")
 }

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How much hyper holds of what a connection has not taken yet, before it asks a body for more:
 /// what slow readers cost. It is also the limit for the head of a request.
-const MAX_BUFFER: usize = 32 << 10;
+const MAX_BUFFER: usize = 16 << 10;
 
 /// Serves `service` until `stop` says so, and then until running requests have finished.
 ///
