@@ -240,7 +240,8 @@ pub(crate) async fn drain<B: Body>(body: B, limit: usize) {
     let mut body = std::pin::pin!(body);
     let mut left = limit;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let length = frame.data_ref().map_or(0, Buf::remaining);
+        // An empty frame counts too, so that there is an end of them.
+        let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
         match left.checked_sub(length) {
             Some(rest) => left = rest,
             None => return,

@@ -13,6 +13,8 @@ use crate::{
     text::Excerpt,
 };
 
+mod convert;
+
 /// Names a piece of content by type, digest and size.
 ///
 /// Reading is lenient, because registries hold documents that a strict reader refuses: a
@@ -172,7 +174,11 @@ pub struct Platform {
     /// The operating system, in Go's words: `linux`.
     pub os: String,
     /// The version of the operating system.
-    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "os.version",
+        alias = "os_version",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub os_version: String,
     /// The variant of the processor: `v8`.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -155,8 +155,9 @@ impl Error {
     /// The headers that a failure has besides those of every error.
     fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
         let retry = |after: &Option<Duration>| {
-            let seconds = after.map_or(1, |after| after.as_secs_f64().ceil().max(1.0) as u64);
-            (header::RETRY_AFTER, seconds.into())
+            let after = after.unwrap_or_default();
+            let rounded_up = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            (header::RETRY_AFTER, rounded_up.max(1).into())
         };
         let allow = |methods: &[Method]| {
             let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -164,7 +165,7 @@ impl Error {
         };
         match self {
             Self::ReadOnly(methods) => Some(allow(methods)),
-            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.as_slice())),
+            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.reads())),
             Self::Source(SourceError::RangeNotSatisfiable { size }) => {
                 Some((header::CONTENT_RANGE, unsatisfied_range(*size)))
             }
@@ -238,7 +239,7 @@ impl fmt::Display for Error {
 /// Whether a length limit, as tower-http's, cut the request's body.
 fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source())
-        .any(|error| error.is::<http_body_util::LengthLimitError>())
+        .any(<dyn StdError>::is::<http_body_util::LengthLimitError>)
 }
 
 /// The body of every error.

@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
 };
 
@@ -18,11 +18,10 @@ use crate::{
     manifest::{InvalidManifest, Manifest, ManifestView},
     media_type::{ArtifactType, MediaType},
     name::{Reference, RepositoryName},
-    source::{
-        Blob, BlobInfo, BlobSource, DynSource, Found, GetBlob, GetManifest, MissingContent,
-        SourceError,
-    },
+    source::{Blob, BlobInfo, BlobSource, DynSource, GetBlob, MissingContent, SourceError},
 };
+
+mod load;
 
 /// An image, an index of images or an artifact: its manifest, the manifests that it lists, and
 /// where its blobs come from.
@@ -82,16 +81,11 @@ impl Image {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Self, ImageError> {
-        let mut loading = Loading {
-            origin: Origin {
-                source: source.clone(),
-                repository: repository.clone(),
-            },
-            loaded: HashMap::new(),
-            manifests: 0,
-            bytes: 0,
+        let origin = Origin {
+            source: source.clone(),
+            repository: repository.clone(),
         };
-        loading.image(reference, 0).await
+        load::load(origin, reference).await
     }
 
     /// An image of these parts, if its descriptors make sense.
@@ -332,80 +326,6 @@ impl BlobOrigin {
             Place::Embedded(bytes) => Ok(BlobInfo::seekable(bytes.len() as u64)),
             Place::Source(Origin { source, repository }) => {
                 source.stat_blob(repository, &self.digest).await
-            }
-        }
-    }
-}
-
-/// One run of [`Image::load`], and what it has used of its limits.
-struct Loading {
-    origin: Origin,
-    /// The children that were asked for; nothing for those that the source does not have.
-    loaded: HashMap<Digest, Option<Image>>,
-    manifests: usize,
-    bytes: u64,
-}
-
-impl Loading {
-    async fn image(&mut self, reference: &Reference, depth: usize) -> Result<Image, ImageError> {
-        let manifest = self.manifest(reference).await?;
-        let view = ManifestView::parse(manifest.bytes())?;
-        let mut children = Vec::new();
-        for entry in view.child_manifests() {
-            if depth == Image::MAX_DEPTH {
-                return Err(ImageError::TooManyManifests);
-            }
-            children.extend(self.child(entry.digest, depth + 1).await?);
-        }
-        Image::assemble(manifest, children, &self.origin)
-    }
-
-    /// The child with `digest`, unless the source does not have it.
-    fn child(
-        &mut self,
-        digest: Digest,
-        depth: usize,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Image>, ImageError>> + Send + '_>> {
-        Box::pin(async move {
-            if let Some(image) = self.loaded.get(&digest) {
-                return Ok(image.clone());
-            }
-            let image = match self.image(&Reference::Digest(digest), depth).await {
-                Ok(image) => Some(image),
-                Err(ImageError::Source(SourceError::NotFound(_))) => None,
-                Err(error) => return Err(error),
-            };
-            self.loaded.insert(digest, image.clone());
-            Ok(image)
-        })
-    }
-
-    async fn manifest(&mut self, reference: &Reference) -> Result<Manifest, ImageError> {
-        self.manifests += 1;
-        if self.manifests > Image::MAX_MANIFESTS {
-            return Err(ImageError::TooManyManifests);
-        }
-        let Origin { source, repository } = &self.origin;
-        let options = GetManifest::default();
-        let manifest = match source.manifest(repository, reference, options).await? {
-            Found::Content(manifest) => manifest,
-            Found::NotModified(digest) => {
-                return Err(InvalidManifest::DigestMismatch(digest).into());
-            }
-        };
-        self.bytes += manifest.size();
-        if self.bytes > Image::MAX_MANIFEST_BYTES {
-            return Err(ImageError::TooManyManifests);
-        }
-        match reference {
-            Reference::Tag(_) => Ok(manifest),
-            Reference::Digest(digest) => {
-                let (media_type, bytes) = (manifest.media_type(), manifest.bytes());
-                Ok(Manifest::verified(
-                    *digest,
-                    media_type.clone(),
-                    bytes.clone(),
-                )?)
             }
         }
     }

@@ -44,4 +44,6 @@ pub use source::{
     Blob, BlobContent, BlobInfo, BlobSource, ByteRange, DynSource, Found, GetBlob, GetManifest,
     ListReferrers, ManifestInfo, MemoryStore, MissingContent, ReadOnly, SourceError,
 };
+#[cfg(feature = "fs")]
+pub use source::{FileBody, LayoutError, LayoutSource};
 pub use text::Excerpt;

@@ -126,8 +126,7 @@ impl<S: BlobSource> OciRegistryService<S> {
             // RFC 9110 §9.3.2: the headers of a GET, its length included, and no body.
             *response.body_mut() = ResponseBody::empty();
         }
-        // Polling the body would ask a client to send what it holds back (RFC 9110 §10.1.1).
-        if response.status().is_client_error() && !parts.headers.contains_key(header::EXPECT) {
+        if response.status().is_client_error() && !waits_to_send(&parts) {
             drain(body, MOST_DRAINED).await;
         }
         response
@@ -146,6 +145,13 @@ impl<S: BlobSource> OciRegistryService<S> {
         };
         call.handle(request).await
     }
+}
+
+/// Whether the client holds its body back until it is asked for. Polling it would ask.
+// RFC 9110 §10.1.1
+fn waits_to_send(parts: &Parts) -> bool {
+    let expect = parts.headers.get(header::EXPECT);
+    expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl<S> Clone for OciRegistryService<S> {

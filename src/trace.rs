@@ -31,3 +31,21 @@ pub(crate) fn mount_rewritten(original: &str, arrived: &str) {
     #[cfg(not(feature = "tracing"))]
     let _ = (original, arrived);
 }
+
+/// A layout on disk cannot be read; it is served as it was last. The text names the file.
+#[cfg(feature = "fs")]
+pub(crate) fn layout_failed(failure: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(failure, "an OCI image layout cannot be read");
+    #[cfg(not(feature = "tracing"))]
+    let _ = failure;
+}
+
+/// Something in a layout, or in a tree of them, is not served as its writer may have meant.
+#[cfg(feature = "fs")]
+pub(crate) fn layout_warned(path: &std::path::Path, warning: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(path = %path.display(), "{warning}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (path, warning);
+}

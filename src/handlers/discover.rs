@@ -9,7 +9,7 @@ use crate::{
     body::ResponseBody,
     descriptor::Descriptor,
     digest::Digest,
-    http::pagination::{DEFAULT_PAGE, link_to_next},
+    http::pagination::link_to_next,
     listing::{Listing, Page},
     media_type::{ArtifactType, MediaType},
     name::{RepositoryName, Tag},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many pages of a source are searched for visible repositories before a page of the catalog
-/// is sent that has fewer than were asked for, or a link that may lead to an empty one.
+/// is sent that has fewer than were asked for.
 const MOST_PAGES_SEARCHED: usize = 100;
 
 impl<S: BlobSource> Call<'_, S> {
@@ -92,39 +92,41 @@ impl<S: BlobSource> Call<'_, S> {
         self.list(JSON, &Catalog { repositories }, next)
     }
 
-    /// The page of those repositories that the caller may know of. What follows a full page is
-    /// looked at too, so that its link does not lead to where nothing is visible.
+    /// The page of those repositories that the caller may know of.
+    ///
+    /// Once the page is full the search goes on for one more, so that no link leads to a page on
+    /// which the caller sees nothing.
     async fn visible_repositories(
         &self,
         visibility: &Visibility,
         page: Page<'_>,
     ) -> Result<Listing<RepositoryName>, SourceError> {
-        let mut visible = Vec::new();
-        let mut next = None;
+        let mut visible = Listing::default();
         let mut after = page.after.cloned();
         for _ in 0..MOST_PAGES_SEARCHED {
-            let missing = page.limit - visible.len();
-            let limit = if missing == 0 { DEFAULT_PAGE } else { missing };
+            let is_full = visible.items.len() == page.limit;
+            let limit = if is_full {
+                page.limit
+            } else {
+                page.limit - visible.items.len()
+            };
             let rest = Page::first(limit).after(&after);
-            let listing = checked(self.store.repositories(rest).await?, rest)?;
-            let names = listing.items.into_iter();
-            let mut names = names.filter(|name| visibility.shows(name));
-            after = listing.next;
-            if missing > 0 {
-                visible.extend(names);
-                next.clone_from(&after);
-            } else if names.next().is_some() {
-                break;
+            let Listing { items, next } = checked(self.store.repositories(rest).await?, rest)?;
+            let mut items = items.into_iter().filter(|name| visibility.shows(name));
+            if is_full && items.next().is_some() {
+                return Ok(visible);
             }
-            if after.is_none() {
-                next = None;
-                break;
+            visible.items.extend(items);
+            if !is_full {
+                visible.next.clone_from(&next);
             }
+            if next.is_none() {
+                visible.next = None;
+                return Ok(visible);
+            }
+            after = next;
         }
-        Ok(Listing {
-            items: visible,
-            next,
-        })
+        Ok(visible)
     }
 
     /// A list as JSON, with a link to the page that follows.

@@ -210,7 +210,7 @@ impl BlobSource for MemoryStore {
 }
 
 /// The part of a map by name where `page` begins.
-fn beginning_of(page: Page<'_>) -> (Bound<&str>, Bound<&str>) {
+pub(super) fn beginning_of(page: Page<'_>) -> (Bound<&str>, Bound<&str>) {
     let after = page.after.map(Cursor::as_str);
     (
         after.map_or(Bound::Unbounded, Bound::Excluded),

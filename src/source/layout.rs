@@ -1,0 +1,273 @@
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use tokio::runtime::Handle;
+
+use self::{
+    file::FileError,
+    refreshed::off_thread,
+    tree::Tree,
+    view::{FoundManifest, Layout, View, WhenGone},
+};
+use super::{
+    Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
+    MissingContent, SourceError, memory::beginning_of,
+};
+use crate::{
+    descriptor::Descriptor,
+    digest::Digest,
+    listing::{Listing, Page},
+    manifest::{Manifest, ManifestView},
+    name::{Reference, RepositoryName, Tag},
+};
+
+mod body;
+mod error;
+mod file;
+mod marker;
+mod refreshed;
+mod stamp;
+mod tree;
+mod view;
+mod walk;
+
+pub use body::FileBody;
+pub use error::LayoutError;
+
+/// Serves OCI image layouts from disk, without copying them.
+///
+/// A layout is what `skopeo copy … oci:DIRECTORY`, `buildah push … oci:DIRECTORY` and
+/// `docker buildx build --output type=oci,tar=false` write. Cloning gives another handle to the
+/// same source.
+///
+/// - **Tags** are the `org.opencontainers.image.ref.name` annotations in `index.json`. An entry
+///   without one, or with one that is no tag, is served by its digest. Of two entries with the same
+///   tag the last wins.
+/// - **Content** is what `index.json` leads to, through indexes and manifests, and nothing else
+///   that lies in the directory. **Referrers** are the manifests whose `subject` is asked for, and
+///   those that the index at the fallback tag lists.
+/// - **A change on disk** is seen within a second. While `index.json` is broken or missing, the
+///   layout is served as it was last; the failure is logged once. What was read is never mixed:
+///   each answer comes from one version of `index.json`.
+/// - **A manifest** is verified against its digest whenever it is read. **A blob** has to have the
+///   size that its descriptor gives; clients verify what they download. A file that is missing or
+///   wrong is an error for the requests that need it, and for no others.
+///
+/// Files are read on the blocking threads of the tokio runtime that polls; without one every call
+/// is a [`SourceError::Backend`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path();
+/// # std::fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#)?;
+/// # std::fs::write(path.join("index.json"), r#"{"schemaVersion": 2, "manifests": []}"#)?;
+/// use tower_oci::{BlobSource, LayoutSource, Page, RepositoryName};
+///
+/// let name: RepositoryName = "library/demo".parse()?;
+/// let source = LayoutSource::open([(name.clone(), path)]).await?;
+/// assert_eq!(source.repositories(Page::first(10)).await?.items, [name.clone()]);
+/// assert!(source.tags(&name, Page::first(10)).await?.items.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct LayoutSource(Layouts);
+
+#[derive(Clone)]
+enum Layouts {
+    Named(Arc<BTreeMap<RepositoryName, Layout>>),
+    Tree(Arc<Tree>),
+}
+
+impl LayoutSource {
+    /// Serves each of `layouts`, a directory, under a name.
+    ///
+    /// If a directory disappears later, what was seen of it last is served on.
+    ///
+    /// # Errors
+    ///
+    /// A directory is not an OCI image layout of version 1, one of its files cannot be read or is
+    /// not JSON, or a name is given twice.
+    pub async fn open<P: Into<PathBuf>>(
+        layouts: impl IntoIterator<Item = (RepositoryName, P)>,
+    ) -> Result<Self, LayoutError> {
+        let layouts: Vec<(RepositoryName, PathBuf)> = layouts
+            .into_iter()
+            .map(|(name, path)| (name, path.into()))
+            .collect();
+        let open = move || {
+            let mut named = BTreeMap::new();
+            for (name, path) in layouts {
+                let Entry::Vacant(place) = named.entry(name.clone()) else {
+                    return Err(LayoutError::Duplicate(name));
+                };
+                place.insert(Layout::open(&path, WhenGone::Keep)?);
+            }
+            Ok(named)
+        };
+        let named = off_thread(open).await.map_err(LayoutError::runtime)??;
+        Ok(Self(Layouts::Named(Arc::new(named))))
+    }
+
+    /// Serves every layout in the directory tree below `root`, under its path in the tree.
+    ///
+    /// A layout that appears or disappears later is a repository, or none, within a second. One
+    /// whose path is no [`RepositoryName`] is left out, and logged. A directory is a layout once it
+    /// has both an `oci-layout` and an `index.json` file; there may be layouts below it, but not in
+    /// its `blobs`.
+    ///
+    /// # Errors
+    ///
+    /// `root` cannot be read, or one of the layouts is not of version 1, cannot be read or is not
+    /// JSON.
+    pub async fn open_tree(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
+        let root = root.into();
+        let tree = off_thread(|| Tree::open(root)).await;
+        let tree = tree.map_err(LayoutError::runtime)??;
+        Ok(Self(Layouts::Tree(Arc::new(tree))))
+    }
+
+    async fn view(&self, repository: &RepositoryName) -> Result<Arc<View>, SourceError> {
+        match &self.0 {
+            Layouts::Named(named) => match named.get(repository) {
+                Some(layout) => layout.snapshot().await?.view(),
+                None => Err(SourceError::NotFound(MissingContent::Repository)),
+            },
+            Layouts::Tree(tree) => tree.view(repository).await,
+        }
+    }
+}
+
+impl FoundManifest {
+    /// Looks at the file on a blocking thread, and answers for it if that fails.
+    async fn on_file<T: Send + 'static>(
+        self,
+        look: fn(&file::ContentFile) -> Result<T, FileError>,
+    ) -> Result<T, SourceError> {
+        let answer = |error| self.file.answer(error, MissingContent::Manifest);
+        let file = self.file.clone();
+        off_thread(move || look(&file)).await?.map_err(answer)
+    }
+}
+
+impl fmt::Debug for LayoutSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayoutSource").finish_non_exhaustive()
+    }
+}
+
+impl BlobSource for LayoutSource {
+    type Body = FileBody;
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        options: GetManifest<'_>,
+    ) -> Result<Found<Manifest>, SourceError> {
+        let found = self.view(repository).await?.manifest(reference).await?;
+        let (digest, media_type) = (found.file.digest, found.media_type.clone());
+        if options.unless.contains(&digest) {
+            // It must be there to be called unchanged, but is not read.
+            found.on_file(file::ContentFile::manifest_length).await?;
+            return Ok(Found::NotModified(digest));
+        }
+        let bytes = found.on_file(file::ContentFile::read_manifest).await?;
+        Ok(Manifest::trusted(digest, media_type, bytes).into())
+    }
+
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        options: GetBlob,
+    ) -> Result<Blob<FileBody>, SourceError> {
+        let file = self.view(repository).await?.blob(digest).await?;
+        let runtime = Handle::try_current().map_err(SourceError::backend)?;
+        let open = move || file.open_blob(options.range, runtime);
+        Ok(Blob::Content(off_thread(open).await??))
+    }
+
+    async fn stat_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobInfo, SourceError> {
+        let file = self.view(repository).await?.blob(digest).await?;
+        let stat = move || {
+            file.length()
+                .map_err(|error| file.answer(error, MissingContent::Blob))
+        };
+        Ok(BlobInfo::seekable(off_thread(stat).await??))
+    }
+
+    async fn stat_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<ManifestInfo, SourceError> {
+        let found = self.view(repository).await?.manifest(reference).await?;
+        let (digest, media_type) = (found.file.digest, found.media_type.clone());
+        let size = found.on_file(file::ContentFile::manifest_length).await?;
+        Ok(ManifestInfo::new(digest, media_type, size))
+    }
+
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: Page<'_>,
+    ) -> Result<Listing<Tag>, SourceError> {
+        let view = self.view(repository).await?;
+        let tags = view.tags().range::<str, _>(beginning_of(page));
+        let tags = tags.map(|(tag, _)| tag.clone());
+        Ok(Listing::page_of_sorted(tags, page))
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        options: ListReferrers<'_>,
+    ) -> Result<Listing<Descriptor>, SourceError> {
+        let view = self.view(repository).await?;
+        let listed = match view.manifest(&Tag::referrers_of(subject).into()).await {
+            Ok(index) => {
+                let index = index.on_file(file::ContentFile::read_manifest).await?;
+                let index = ManifestView::parse(&index).map_err(SourceError::backend)?;
+                index.manifests
+            }
+            Err(SourceError::NotFound(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let walk = view.walk().await?;
+        let listed = listed.iter().map(|entry| (&entry.digest, entry));
+        let mut referrers: BTreeMap<&Digest, &Descriptor> = listed
+            .filter(|(digest, _)| walk.has_manifest(digest))
+            .collect();
+        // What a manifest says of itself counts for more than what a list says of it.
+        referrers.extend(walk.referrers.get(subject).into_iter().flatten());
+        let referrers = referrers.into_values().cloned();
+        Ok(Listing::page_of_sorted_referrers(referrers, options))
+    }
+
+    async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {
+        let beginning = beginning_of(page);
+        Ok(match &self.0 {
+            Layouts::Named(named) => {
+                let names = named.range::<str, _>(beginning);
+                Listing::page_of_sorted(names.map(|(name, _)| name.clone()), page)
+            }
+            Layouts::Tree(tree) => {
+                let catalog = tree.catalog().await?;
+                let names = catalog.names.range::<str, _>(beginning);
+                Listing::page_of_sorted(names.cloned(), page)
+            }
+        })
+    }
+}

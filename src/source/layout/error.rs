@@ -1,0 +1,71 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::super::SourceError;
+use crate::{body::BoxError, manifest::InvalidManifest, name::RepositoryName, text::Excerpt};
+
+/// Why a layout cannot be served. The text is for the operator, and names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// A file or directory cannot be read.
+    #[error("{} cannot be read: {error}", .path.display())]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The directory has no `oci-layout` file.
+    #[error("{} is missing: every OCI image layout has this file", .0.display())]
+    NotALayout(PathBuf),
+    /// The `oci-layout` file does not say that the layout has version 1.
+    #[error(
+        "{} gives {version} as the imageLayoutVersion: 1.x is what can be served", .path.display()
+    )]
+    Version {
+        /// The `oci-layout` file.
+        path: PathBuf,
+        /// The version that it gives.
+        version: Excerpt,
+    },
+    /// The `oci-layout` or `index.json` file is not a JSON object.
+    #[error("{} is broken: {error}", .path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        #[source]
+        error: InvalidManifest,
+    },
+    /// The `oci-layout` or `index.json` file is too large to be one.
+    #[error("{} is larger than {limit} bytes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest size that is read, in bytes.
+        limit: u64,
+    },
+    /// Two layouts are given the same name.
+    #[error("two layouts are given for the repository {0}")]
+    Duplicate(RepositoryName),
+    /// There is no tokio runtime, or it ended.
+    #[error("the layouts cannot be opened: {0}")]
+    Runtime(#[source] BoxError),
+}
+
+impl LayoutError {
+    pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Unreadable { path, error }
+    }
+    pub(super) fn runtime(error: SourceError) -> Self {
+        Self::Runtime(match error {
+            SourceError::Backend(error) => error,
+            error => error.into(),
+        })
+    }
+}

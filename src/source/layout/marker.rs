@@ -1,0 +1,68 @@
+//! The `oci-layout` file, which makes a directory a layout.
+
+use std::{fs, io, path::Path};
+
+use serde::Deserialize;
+
+use super::{
+    error::LayoutError,
+    file::{is_absent, open},
+    stamp::read_at_most,
+};
+use crate::{manifest::InvalidManifest, text::Excerpt};
+
+const NAME: &str = "oci-layout";
+
+/// The file holds one short field.
+const LARGEST: u64 = 64 << 10;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Marker {
+    image_layout_version: String,
+}
+
+/// Whether the directory is a layout of a version that can be served. Blocks.
+// image-spec, image-layout, "oci-layout file"
+pub(super) fn check(layout: &Path) -> Result<(), LayoutError> {
+    let path = layout.join(NAME);
+    let file = match open(&path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Err(LayoutError::NotALayout(path)),
+        Err(error) => return Err(LayoutError::unreadable(&path, error)),
+    };
+    let json = read_at_most(file, &path, LARGEST)?;
+    let marker: Marker = match serde_json::from_slice(&json) {
+        Ok(marker) => marker,
+        Err(error) => {
+            let error = InvalidManifest::Json(error);
+            return Err(LayoutError::Broken { path, error });
+        }
+    };
+    let version = marker.image_layout_version;
+    match version.split_once('.') {
+        Some(("1", _)) => Ok(()),
+        _ => Err(LayoutError::Version {
+            path,
+            version: Excerpt::of(&version),
+        }),
+    }
+}
+
+/// Whether the directory has the files of a layout, so that one can be read from it. One that is
+/// being written gets its `index.json` last. Blocks.
+pub(super) fn is_layout(directory: &Path) -> io::Result<bool> {
+    for name in [NAME, "index.json"] {
+        match fs::metadata(directory.join(name)) {
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the directory is known to be no layout any more. Blocks.
+pub(super) fn is_gone(layout: &Path) -> bool {
+    fs::metadata(layout.join(NAME)).is_err_and(|error| is_absent(&error))
+}

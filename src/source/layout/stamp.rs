@@ -1,0 +1,133 @@
+//! Whether a small file changed since it was read.
+
+use std::{
+    fs::Metadata,
+    io::Read,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{error::LayoutError, file::open};
+use crate::digest::{Algorithm, Digest};
+
+/// The largest `index.json` that is read: about 200,000 entries.
+const LARGEST: u64 = 64 << 20;
+
+/// Two writes that are closer together than this may leave the same times behind: two seconds on
+/// the coarsest file systems.
+const RACY: Duration = Duration::from_secs(2);
+
+/// A file as it was when it was read.
+#[derive(Clone)]
+pub(super) struct Seen {
+    stamp: Stamp,
+    /// Whether the file could change again without another stamp. Then only its content tells, as
+    /// with the "racily clean" entries of git's index.
+    racy: bool,
+    content: Digest,
+}
+
+impl Seen {
+    pub(super) fn same_content(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+/// What differs between two versions of a file, without reading it.
+#[derive(Clone, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+    /// When the inode changed: a modification time can be set, this cannot.
+    changed: Option<SystemTime>,
+    /// The device and the inode: a file that was moved here may be old.
+    identity: Option<(u64, u64)>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: changed(metadata),
+            identity: identity(metadata),
+        }
+    }
+
+    /// Whether the file was changed shortly before `now`, or later.
+    fn is_racy(&self, now: SystemTime) -> bool {
+        let last = self.modified.max(self.changed);
+        let settled = |last| now.duration_since(last).is_ok_and(|age| age >= RACY);
+        !last.is_some_and(settled)
+    }
+}
+
+/// The content of the file, unless it is known to be what was seen before. Blocks.
+pub(super) fn read_if_changed(
+    path: &Path,
+    before: Option<&Seen>,
+) -> Result<Option<(Seen, Vec<u8>)>, LayoutError> {
+    if let Some(before) = before
+        && !before.racy
+        && let Ok(metadata) = std::fs::metadata(path)
+        && Stamp::of(&metadata) == before.stamp
+    {
+        return Ok(None);
+    }
+    let unreadable = |error| LayoutError::unreadable(path, error);
+    let now = SystemTime::now();
+    let file = open(path).map_err(unreadable)?;
+    let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
+    let bytes = read_at_most(&file, path, LARGEST)?;
+    if Stamp::of(&file.metadata().map_err(unreadable)?) != stamp {
+        let torn = std::io::Error::other("it was written while it was read");
+        return Err(unreadable(torn));
+    }
+    let seen = Seen {
+        racy: stamp.is_racy(now),
+        stamp,
+        content: Algorithm::Sha256.digest(&bytes),
+    };
+    Ok(Some((seen, bytes)))
+}
+
+/// The whole content of a small file.
+pub(super) fn read_at_most(
+    file: impl Read,
+    path: &Path,
+    limit: u64,
+) -> Result<Vec<u8>, LayoutError> {
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| LayoutError::unreadable(path, error))?;
+    if bytes.len() as u64 > limit {
+        let path = path.to_owned();
+        return Err(LayoutError::TooLarge { path, limit });
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(metadata.ctime()).ok()?;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> Option<SystemTime> {
+    None
+}

@@ -1,0 +1,260 @@
+//! A directory tree of layouts: a layout's path in it is the repository's name.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    super::{MissingContent, SourceError},
+    error::LayoutError,
+    file::is_absent,
+    marker::is_layout,
+    refreshed::{Age, Refreshed, off_thread},
+    view::{Layout, View, WhenGone},
+};
+use crate::{name::RepositoryName, trace};
+
+/// How many layouts are known before the first look for those that are gone.
+const FEW: usize = 64;
+
+pub(super) struct Tree {
+    root: PathBuf,
+    known: Mutex<Known>,
+    catalog: Refreshed<Catalog>,
+}
+
+/// Layouts that were asked for and are there. A name that leads to nothing never gets in here.
+struct Known {
+    layouts: HashMap<RepositoryName, Arc<Layout>>,
+    /// How many there may be before those are dropped that are gone.
+    room: usize,
+}
+
+/// The layouts that one look at the whole tree found.
+#[derive(Default)]
+pub(super) struct Catalog {
+    pub(super) names: BTreeSet<RepositoryName>,
+    /// What the operator was told of.
+    warnings: BTreeSet<String>,
+    /// Why the root could not be read.
+    failure: Option<String>,
+}
+
+impl Tree {
+    /// Opens every layout below `root`. Blocks.
+    pub(super) fn open(root: PathBuf) -> Result<Self, LayoutError> {
+        let looked = Instant::now();
+        let catalog =
+            Catalog::of(&root, None).map_err(|error| LayoutError::unreadable(&root, error))?;
+        let mut layouts = HashMap::new();
+        for name in &catalog.names {
+            let layout = Layout::open(&root.join(name.as_str()), WhenGone::Forget)?;
+            layouts.insert(name.clone(), Arc::new(layout));
+        }
+        let room = FEW.max(2 * layouts.len());
+        let catalog = Refreshed::made(catalog, looked, Catalog::next(root.clone()));
+        Ok(Self {
+            root,
+            known: Mutex::new(Known { layouts, room }),
+            catalog,
+        })
+    }
+
+    /// The repositories as they were at most a second ago.
+    pub(super) async fn catalog(&self) -> Result<Arc<Catalog>, SourceError> {
+        let catalog = self.catalog.get(Age::of_snapshot).await?;
+        match &catalog.failure {
+            Some(failure) => Err(SourceError::backend(failure.as_str())),
+            None => Ok(catalog),
+        }
+    }
+
+    pub(super) async fn view(
+        self: &Arc<Self>,
+        name: &RepositoryName,
+    ) -> Result<Arc<View>, SourceError> {
+        let missing = SourceError::NotFound(MissingContent::Repository);
+        let Some(layout) = self.layout(name).await? else {
+            return Err(missing);
+        };
+        let snapshot = layout.snapshot().await?;
+        if snapshot.gone {
+            self.forget(name, &layout);
+            return Err(missing);
+        }
+        snapshot.view()
+    }
+
+    async fn layout(
+        self: &Arc<Self>,
+        name: &RepositoryName,
+    ) -> Result<Option<Arc<Layout>>, SourceError> {
+        let known = self.lock().layouts.get(name).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let (this, name) = (self.clone(), name.clone());
+        let found = off_thread(move || this.find(name)).await?;
+        found.map_err(SourceError::backend)
+    }
+
+    /// Looks for a layout that was not asked for before. Blocks.
+    fn find(&self, name: RepositoryName) -> Result<Option<Arc<Layout>>, LayoutError> {
+        let path = self.root.join(name.as_str());
+        let unreadable = |error| LayoutError::unreadable(&path, error);
+        if !is_repository(&self.root, &name).map_err(unreadable)? {
+            // Where the whole tree is not there (not mounted, perhaps), nothing is known of what
+            // is in it.
+            fs::metadata(&self.root).map_err(|error| LayoutError::unreadable(&self.root, error))?;
+            return Ok(None);
+        }
+        if self.lock().is_full() {
+            self.forget_those_gone();
+        }
+        let layout = || Arc::new(Layout::unread(&path, WhenGone::Forget));
+        let mut known = self.lock();
+        Ok(Some(
+            known.layouts.entry(name).or_insert_with(layout).clone(),
+        ))
+    }
+
+    fn forget(&self, name: &RepositoryName, layout: &Arc<Layout>) {
+        let mut known = self.lock();
+        let known_layout = known.layouts.get(name);
+        if known_layout.is_some_and(|known| Arc::ptr_eq(known, layout)) {
+            known.layouts.remove(name);
+        }
+    }
+
+    /// Drops layouts that nobody asked for since they went. Blocks.
+    fn forget_those_gone(&self) {
+        let names: Vec<RepositoryName> = self.lock().layouts.keys().cloned().collect();
+        let is_gone = |name: &RepositoryName| matches!(is_repository(&self.root, name), Ok(false));
+        let gone: Vec<RepositoryName> = names.into_iter().filter(is_gone).collect();
+        let mut known = self.lock();
+        for name in gone {
+            known.layouts.remove(&name);
+        }
+        known.room = FEW.max(2 * known.layouts.len());
+    }
+
+    // A panic while the lock is held cannot happen between two changes that belong together.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn is_full(&self) -> bool {
+        self.layouts.len() >= self.room
+    }
+}
+
+/// Whether there is a layout at `name`, outside the blobs of another layout.
+fn is_repository(root: &Path, name: &RepositoryName) -> io::Result<bool> {
+    let mut path = root.to_owned();
+    for component in name.as_str().split('/') {
+        if component == "blobs" && is_layout(&path)? {
+            return Ok(false);
+        }
+        path.push(component);
+    }
+    is_layout(&path)
+}
+
+impl Catalog {
+    fn next(root: PathBuf) -> impl Fn(Option<Arc<Self>>) -> Arc<Self> + Send + Sync + 'static {
+        move |before| {
+            let before = before.as_deref();
+            Arc::new(Self::of(&root, before).unwrap_or_else(|error| {
+                let failure = LayoutError::unreadable(&root, error).to_string();
+                if before.and_then(|before| before.failure.as_ref()) != Some(&failure) {
+                    trace::layout_failed(&failure);
+                }
+                Self {
+                    failure: Some(failure),
+                    ..Self::default()
+                }
+            }))
+        }
+    }
+
+    /// Looks at the whole tree. Blocks.
+    fn of(root: &Path, before: Option<&Self>) -> io::Result<Self> {
+        let mut catalog = Self::default();
+        catalog.directory(root, "", &mut vec![fs::canonicalize(root)?])?;
+        let warned =
+            |warning: &String| before.is_some_and(|before| before.warnings.contains(warning));
+        for warning in catalog.warnings.iter().filter(|new| !warned(new)) {
+            trace::layout_warned(root, warning);
+        }
+        Ok(catalog)
+    }
+
+    /// Looks at one directory, whose path below the root is `name`. `real` has the real path of it
+    /// and of those above, so that a symbolic link to one of them is not followed.
+    fn directory(&mut self, path: &Path, name: &str, real: &mut Vec<PathBuf>) -> io::Result<()> {
+        let is_layout = is_layout(path)?;
+        if is_layout {
+            self.layout(name);
+        }
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let component = file_name.to_string_lossy();
+            if is_layout && component == "blobs" {
+                continue;
+            }
+            let below = match name {
+                "" => component.into_owned(),
+                name => format!("{name}/{component}"),
+            };
+            let path = entry.path();
+            let Some(real_path) = real_directory(&entry, real) else {
+                continue;
+            };
+            // No name is longer, so nothing can be found further down.
+            if real.contains(&real_path) || below.len() > RepositoryName::MAX_LENGTH {
+                continue;
+            }
+            real.push(real_path);
+            let looked = self.directory(&path, &below, real);
+            real.pop();
+            if let Err(error) = looked.or_else(|error| is_absent(&error).then_some(()).ok_or(error))
+            {
+                let warning = format!("{} is left out: {error}", path.display());
+                self.warnings.insert(warning);
+            }
+        }
+        Ok(())
+    }
+
+    fn layout(&mut self, name: &str) {
+        match name.parse() {
+            Ok(name) => {
+                self.names.insert(name);
+            }
+            Err(error) => {
+                let warning = format!("the layout at {name:?} is left out: {error}");
+                self.warnings.insert(warning);
+            }
+        }
+    }
+}
+
+/// The real path of an entry in the directory that is last in `above`, if the entry is a directory
+/// too.
+fn real_directory(entry: &fs::DirEntry, above: &[PathBuf]) -> Option<PathBuf> {
+    let file_type = entry.file_type().ok()?;
+    if file_type.is_dir() {
+        return Some(above.last()?.join(entry.file_name()));
+    }
+    let target = file_type
+        .is_symlink()
+        .then(|| fs::canonicalize(entry.path()).ok())??;
+    target.is_dir().then_some(target)
+}

@@ -1,0 +1,328 @@
+//! One layout: snapshots of its index, and how a change on disk is noticed.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{MissingContent, SourceError},
+    error::LayoutError,
+    file::{ContentFile, Size, is_absent, path_of},
+    marker,
+    refreshed::{Age, Refreshed, off_thread},
+    stamp::{Seen, read_if_changed},
+    walk::Walk,
+};
+use crate::{
+    descriptor::Descriptor,
+    digest::Digest,
+    manifest::ManifestView,
+    media_type::MediaType,
+    name::{Reference, Tag},
+    trace,
+};
+
+/// How long the result of a walk that met missing or broken files is used before the next.
+const WALK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A layout on disk.
+pub(super) struct Layout(Refreshed<Snapshot>);
+
+/// What happens when a layout's directory disappears.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenGone {
+    /// What was seen last is served on: the operator named this layout.
+    Keep,
+    /// It is no repository any more.
+    Forget,
+}
+
+/// What one look at a layout found.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    /// The last view that could be read.
+    view: Option<Arc<View>>,
+    /// The `index.json` file that it was read from.
+    seen: Option<Seen>,
+    /// Why there is no newer one.
+    failure: Option<String>,
+    pub(super) gone: bool,
+}
+
+impl Layout {
+    /// The layout in the directory `path`, which must be one. Blocks.
+    pub(super) fn open(path: &Path, when_gone: WhenGone) -> Result<Self, LayoutError> {
+        let looked = Instant::now();
+        let mut snapshot = Snapshot::default();
+        snapshot.look(path)?;
+        let look = Snapshot::next(path, when_gone);
+        Ok(Self(Refreshed::made(snapshot, looked, look)))
+    }
+
+    /// The layout in the directory `path`, read at first need.
+    pub(super) fn unread(path: &Path, when_gone: WhenGone) -> Self {
+        Self(Refreshed::unmade(None, Snapshot::next(path, when_gone)))
+    }
+
+    /// The layout as it was at most a second ago.
+    pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+        self.0.get(Age::of_snapshot).await
+    }
+}
+
+impl Snapshot {
+    pub(super) fn view(&self) -> Result<Arc<View>, SourceError> {
+        let failure = || self.failure.clone().unwrap_or_default();
+        self.view
+            .clone()
+            .ok_or_else(|| SourceError::backend(failure()))
+    }
+
+    /// How the next snapshot is made from the one before.
+    fn next(
+        path: &Path,
+        when_gone: WhenGone,
+    ) -> impl Fn(Option<Arc<Self>>) -> Arc<Self> + Send + Sync + 'static {
+        let path = path.to_owned();
+        move |before| {
+            let mut next = before.as_deref().map_or_else(Self::default, |before| Self {
+                view: before.view.clone(),
+                seen: before.seen.clone(),
+                failure: None,
+                gone: false,
+            });
+            if when_gone == WhenGone::Forget && marker::is_gone(&path) {
+                next.gone = true;
+            } else if let Err(error) = next.look(&path) {
+                let failure = error.to_string();
+                if before.and_then(|before| before.failure.clone()).as_ref() != Some(&failure) {
+                    trace::layout_failed(&failure);
+                }
+                next.failure = Some(failure);
+            }
+            Arc::new(next)
+        }
+    }
+
+    /// Reads what changed since the last look.
+    fn look(&mut self, path: &Path) -> Result<(), LayoutError> {
+        let file = path.join("index.json");
+        let Some((seen, bytes)) = read_if_changed(&file, self.seen.as_ref())? else {
+            return Ok(());
+        };
+        let is_new = self
+            .seen
+            .as_ref()
+            .is_none_or(|before| !before.same_content(&seen));
+        if is_new {
+            marker::check(path)?;
+            let before = self.view.as_deref();
+            let index = Index::parse(path, &bytes, before.map(|view| &*view.index))?;
+            self.view = Some(Arc::new(View::new(index, before)));
+        }
+        self.seen = Some(seen);
+        Ok(())
+    }
+}
+
+/// A layout as it was at one moment. It never changes.
+pub(super) struct View {
+    index: Arc<Index>,
+    walk: Refreshed<Walk>,
+}
+
+/// What `index.json` says.
+pub(super) struct Index {
+    pub(super) layout: PathBuf,
+    pub(super) tags: BTreeMap<Tag, Digest>,
+    pub(super) entries: BTreeMap<Digest, IndexEntry>,
+    warnings: Vec<String>,
+}
+
+/// A piece of content that `index.json` lists.
+#[derive(Clone)]
+pub(super) struct IndexEntry {
+    pub(super) media_type: MediaType,
+    pub(super) size: Size,
+}
+
+impl Index {
+    fn parse(layout: &Path, bytes: &[u8], before: Option<&Self>) -> Result<Self, LayoutError> {
+        let json = ManifestView::parse(bytes).map_err(|error| LayoutError::Broken {
+            path: layout.join("index.json"),
+            error,
+        })?;
+        let mut index = Self {
+            layout: layout.to_owned(),
+            tags: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            warnings: Vec::new(),
+        };
+        for invalid in &json.invalid {
+            index
+                .warnings
+                .push(format!("an entry is left out: {invalid}"));
+        }
+        for entry in &json.manifests {
+            index.add(entry);
+        }
+        let warned = before.map_or(&[][..], |before| &before.warnings);
+        for warning in index.warnings.iter().filter(|new| !warned.contains(new)) {
+            trace::layout_warned(&layout.join("index.json"), warning);
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, descriptor: &Descriptor) {
+        let Descriptor {
+            digest,
+            size,
+            media_type,
+            ..
+        } = descriptor;
+        match self.entries.entry(*digest) {
+            Entry::Vacant(place) => {
+                place.insert(IndexEntry {
+                    media_type: media_type.clone(),
+                    size: Size::Stated(*size),
+                });
+            }
+            Entry::Occupied(mut place) => {
+                let entry = place.get_mut();
+                entry.size = entry.size.and(Size::Stated(*size));
+                if !entry.media_type.is_manifest() {
+                    entry.media_type = media_type.clone();
+                }
+            }
+        }
+        // image-spec, "Annotations"; image-layout, "index.json file"
+        let name = descriptor
+            .annotations
+            .get("org.opencontainers.image.ref.name");
+        match name.map(|name| name.parse::<Tag>()) {
+            None => {}
+            Some(Ok(tag)) => {
+                self.tags.insert(tag, *digest);
+            }
+            Some(Err(error)) => {
+                let warning = format!("{digest} is served by its digest only: {error}");
+                self.warnings.push(warning);
+            }
+        }
+    }
+}
+
+/// A manifest that a request names.
+#[derive(Clone)]
+pub(super) struct FoundManifest {
+    pub(super) media_type: MediaType,
+    pub(super) file: ContentFile,
+}
+
+impl View {
+    fn new(index: Index, before: Option<&Self>) -> Self {
+        let index = Arc::new(index);
+        let of_walk = index.clone();
+        // What the walk through the view before found is still true of what has the same digest.
+        let seed = before.and_then(|before| before.walk.last());
+        let walk = move |before: Option<Arc<Walk>>| Arc::new(Walk::of(&of_walk, before.as_deref()));
+        Self {
+            index,
+            walk: Refreshed::unmade(seed, walk),
+        }
+    }
+
+    pub(super) fn tags(&self) -> &BTreeMap<Tag, Digest> {
+        &self.index.tags
+    }
+
+    /// The manifest that `reference` names. One that stands in `index.json` needs no walk.
+    pub(super) async fn manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<FoundManifest, SourceError> {
+        let missing = SourceError::NotFound(MissingContent::Manifest);
+        let digest = match reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(tag) => match self.index.tags.get(tag) {
+                Some(digest) => digest,
+                None => return Err(missing),
+            },
+        };
+        if let Some(IndexEntry { media_type, size }) = self.index.entries.get(digest)
+            && media_type.is_manifest()
+        {
+            return Ok(FoundManifest {
+                media_type: media_type.clone(),
+                file: self.file(digest, *size, true),
+            });
+        }
+        let found = |walk: &Walk| {
+            let manifest = walk.manifests.get(digest)?;
+            Some(FoundManifest {
+                media_type: manifest.media_type.clone(),
+                file: self.file(digest, manifest.size, manifest.promised),
+            })
+        };
+        self.find(digest, found).await?.ok_or(missing)
+    }
+
+    /// The blob with `digest`.
+    pub(super) async fn blob(&self, digest: &Digest) -> Result<ContentFile, SourceError> {
+        let found = |walk: &Walk| {
+            let blob = walk.blobs.get(digest)?;
+            Some(self.file(digest, blob.size, blob.promised))
+        };
+        let found = self.find(digest, found).await?;
+        found.ok_or(SourceError::NotFound(MissingContent::Blob))
+    }
+
+    /// The walk, as complete as it can be now.
+    pub(super) async fn walk(&self) -> Result<Arc<Walk>, SourceError> {
+        let age = |walk: &Walk, age| {
+            if walk.is_complete() || age < WALK_AGAIN {
+                Age::Fresh
+            } else {
+                Age::Stale
+            }
+        };
+        self.walk.get(age).await
+    }
+
+    /// What `look` finds. Only a walk that does not have it, and is not complete, is done again.
+    async fn find<T>(
+        &self,
+        digest: &Digest,
+        look: impl Fn(&Walk) -> Option<T>,
+    ) -> Result<Option<T>, SourceError> {
+        let any = self.walk.get(|_, _| Age::Fresh).await?;
+        if let Some(found) = look(&any) {
+            return Ok(Some(found));
+        }
+        drop(any);
+        let walk = self.walk().await?;
+        let found = look(&walk);
+        if let (None, Some(trouble)) = (&found, walk.trouble()) {
+            // What could not be read may name this content. Without a file it is absent all the
+            // same; with one nobody knows.
+            let path = path_of(&self.index.layout, digest);
+            let looked = off_thread(move || std::fs::metadata(path)).await?;
+            if !looked.is_err_and(|error| is_absent(&error)) {
+                return Err(SourceError::backend(trouble));
+            }
+        }
+        Ok(found)
+    }
+
+    fn file(&self, digest: &Digest, size: Size, promised: bool) -> ContentFile {
+        ContentFile {
+            path: path_of(&self.index.layout, digest),
+            digest: *digest,
+            size,
+            promised,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The server of the serve example: how it stops, and what it refuses.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+#[path = "../examples/serve/server.rs"]
+#[allow(dead_code)] // its logging
+mod server;
+
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+use tower_oci::{
+    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Digest, Found, GetBlob, GetManifest,
+    Manifest, MissingContent, OciRegistryService, Reference, RepositoryName, SourceError,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+const PING: &str = "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// A server over [`HeldBlob`].
+struct Running {
+    address: SocketAddr,
+    source: HeldBlob,
+    stop: mpsc::Sender<()>,
+    /// Whether it finished all requests.
+    finished: JoinHandle<bool>,
+}
+
+async fn start() -> Running {
+    let source = HeldBlob::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = mpsc::channel(1);
+    let registry = OciRegistryService::new(source.clone());
+    Running {
+        address,
+        source,
+        stop,
+        finished: tokio::spawn(server::serve(listener, registry, stopped)),
+    }
+}
+
+impl Running {
+    async fn connect(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// A download whose first half has arrived, and the hand that holds the second.
+    async fn download(&self) -> (TcpStream, Sender<Bytes, BoxError>) {
+        let zeros = "0".repeat(64);
+        let request = format!("GET /v2/a/blobs/sha256:{zeros} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let mut stream = self.connect(&request).await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        let mut body = self.source.0.lock().unwrap().take().unwrap();
+        body.send_data(Bytes::from_static(b"half")).await.unwrap();
+        read_until(&mut stream, "half").await;
+        (stream, body)
+    }
+
+    /// Waits until no connection is accepted any more.
+    async fn refuses(&self) {
+        let refused = async {
+            while let Ok(stream) = TcpStream::connect(self.address).await {
+                drop(stream);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SOON, refused).await.unwrap();
+        let refused = TcpStream::connect(self.address).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    async fn finished(self) -> bool {
+        timeout(SOON, self.finished).await.unwrap().unwrap()
+    }
+}
+
+/// Reads until what arrived ends with `end`.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut arrived = Vec::new();
+    while !arrived.ends_with(end.as_bytes()) {
+        let byte = timeout(SOON, stream.read_u8()).await.unwrap();
+        arrived.push(byte.unwrap());
+    }
+    String::from_utf8(arrived).unwrap()
+}
+
+#[tokio::test]
+async fn a_stop_refuses_new_connections_and_lets_a_download_finish() {
+    let server = start().await;
+    let (mut stream, mut body) = server.download().await;
+    server.stop.send(()).await.unwrap();
+    server.refuses().await;
+    assert!(!server.finished.is_finished());
+
+    body.send_data(Bytes::from_static(b"rest")).await.unwrap();
+    drop(body);
+    let mut rest = String::new();
+    let read = stream.read_to_string(&mut rest);
+    timeout(SOON, read).await.unwrap().unwrap();
+    assert_eq!(rest, "rest");
+    assert!(server.finished().await);
+}
+
+#[tokio::test]
+async fn a_second_stop_waits_for_nobody() {
+    let server = start().await;
+    let (_stream, _body) = server.download().await;
+    server.stop.send(()).await.unwrap();
+    server.refuses().await;
+    server.stop.send(()).await.unwrap();
+    assert!(!server.finished().await);
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_up_a_stop() {
+    let server = start().await;
+    let _silent = server.connect("").await;
+    let mut kept = server.connect(PING).await;
+    read_until(&mut kept, "{}").await;
+    server.stop.send(()).await.unwrap();
+    assert!(server.finished().await);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let server = start().await;
+    let mut stream = server.connect(PING).await;
+    for _ in 0..3 {
+        let answer = read_until(&mut stream, "{}").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        stream.write_all(PING.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let server = start().await;
+    let long = "x".repeat(64 << 10);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // The server may close before it has read all of it.
+    let head = format!("GET /v2/ HTTP/1.1\r\nhost: localhost\r\nlong: {long}\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).await;
+    let answer = read_until(&mut stream, "\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+/// A source whose only blob, of eight bytes, comes out of the test's hands.
+#[derive(Clone, Default)]
+struct HeldBlob(Arc<Mutex<Option<Sender<Bytes, BoxError>>>>);
+
+impl BlobSource for HeldBlob {
+    type Body = Channel<Bytes, BoxError>;
+
+    async fn manifest(
+        &self,
+        _: &RepositoryName,
+        _: &Reference,
+        _: GetManifest<'_>,
+    ) -> Result<Found<Manifest>, SourceError> {
+        Err(SourceError::NotFound(MissingContent::Manifest))
+    }
+
+    async fn blob(
+        &self,
+        _: &RepositoryName,
+        _: &Digest,
+        _: GetBlob,
+    ) -> Result<Blob<Self::Body>, SourceError> {
+        let (sender, body) = Channel::new(1);
+        *self.0.lock().unwrap() = Some(sender);
+        Ok(Blob::Content(BlobContent {
+            info: BlobInfo::unseekable(8),
+            range: 0..8,
+            body,
+        }))
+    }
+}
