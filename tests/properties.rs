@@ -1109,7 +1109,7 @@ fn assert_known(method: &str, answer: &Answer) {
 }
 
 proptest! {
-    #![proptest_config(cases(2500))]
+    #![proptest_config(cases(1200))]
 
     #[test]
     fn any_request_has_a_well_formed_answer(

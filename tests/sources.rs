@@ -199,7 +199,14 @@ async fn the_service_asks_through_all_wrappers_for_no_more_than_it_needs() {
     let uri = blob_uri(b"0123456789");
     let etag = format!("\"{}\"", digest(b"0123456789"));
     let manifest_etag = format!("\"{}\"", manifest().digest());
-    let rows: &[(&str, &str, &[(&str, &str)], u16, &[&str])] = &[
+    type Row<'a> = (
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+        u16,
+        &'a [&'a str],
+    );
+    let rows: &[Row<'_>] = &[
         // protocol 19: HEAD opens nothing.
         ("HEAD", &uri, &[], 200, &["stat_blob demo"]),
         (
@@ -731,7 +738,14 @@ async fn an_answer_that_a_source_may_not_give_is_a_failure_of_the_storage() {
             next: None,
         })
     };
-    let rows: Vec<(&str, Scripted, &str, &str, &[(&str, &str)])> = vec![
+    type Row<'a> = (
+        &'a str,
+        Scripted,
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+    );
+    let rows: Vec<Row<'_>> = vec![
         (
             "another manifest than asked for",
             Scripted::new().on_manifest(move |_| Ok(other.clone().into())),
