@@ -1065,6 +1065,29 @@ async fn a_blob_that_is_promised_empty_and_is_not_never_sends_a_byte() {
     assert_eq!(drained(response).await.0, b"");
 }
 
+#[tokio::test]
+async fn a_blob_of_an_absurd_size_does_no_harm() {
+    let source = Scripted::new()
+        .on_stat_blob(|_| Ok(BlobInfo::seekable(u64::MAX)))
+        .on_blob(|_| {
+            Ok(content(
+                BlobInfo::seekable(u64::MAX),
+                0..u64::MAX,
+                pieces([]),
+            ))
+        });
+    let service = OciRegistryService::new(source);
+    for range in [
+        "bytes=0-9223372036854775807,9223372036854775808-18446744073709551614",
+        "bytes=0-18446744073709551615",
+        "bytes=-18446744073709551615",
+    ] {
+        let response = raw(&service, &blob_uri(b"x"), range).await;
+        assert_eq!(response.status(), 206, "{range}");
+        assert!(drained(response).await.1.is_some(), "{range}");
+    }
+}
+
 // ---- redirects, and sources that cannot seek ------------------------------------------------
 
 // protocol 7
