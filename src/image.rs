@@ -1,10 +1,10 @@
 //! Images: a manifest, what it says, and where its blobs are.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
 };
 
@@ -18,11 +18,10 @@ use crate::{
     manifest::{InvalidManifest, Manifest, ManifestView},
     media_type::{ArtifactType, MediaType},
     name::{Reference, RepositoryName},
-    source::{
-        Blob, BlobInfo, BlobSource, DynSource, Found, GetBlob, GetManifest, MissingContent,
-        SourceError,
-    },
+    source::{Blob, BlobInfo, BlobSource, DynSource, GetBlob, MissingContent, SourceError},
 };
+
+mod load;
 
 /// An image, an index of images or an artifact: its manifest, the manifests that it lists, and
 /// where its blobs come from.
@@ -53,11 +52,13 @@ struct Inner {
     manifest: Manifest,
     view: ManifestView,
     children: Vec<Image>,
+    /// How many levels of children there are below.
+    height: usize,
     blobs: HashMap<Digest, BlobOrigin>,
 }
 
 impl Image {
-    /// The most manifests that an index may bring with it, nested ones included.
+    /// The most manifests that an index may list, nested ones included and repeated ones not.
     pub const MAX_MANIFESTS: usize = 4096;
     /// The most bytes that the manifests of one image may have together.
     pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -80,16 +81,11 @@ impl Image {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Self, ImageError> {
-        let mut loading = Loading {
-            origin: Origin {
-                source: source.clone(),
-                repository: repository.clone(),
-            },
-            loaded: HashMap::new(),
-            manifests: 0,
-            bytes: 0,
+        let origin = Origin {
+            source: source.clone(),
+            repository: repository.clone(),
         };
-        loading.image(reference, 0).await
+        load::load(origin, reference).await
     }
 
     /// An image of these parts, if its descriptors make sense.
@@ -102,6 +98,12 @@ impl Image {
         if let Some(invalid) = view.invalid.pop() {
             return Err(invalid.into());
         }
+        // Children are shared, so an index could grow beyond the depth to which it was loaded.
+        let below = children.iter().map(|child| child.0.height + 1);
+        let height = below.max().unwrap_or(0);
+        if height > Self::MAX_DEPTH {
+            return Err(ImageError::TooManyManifests);
+        }
         let mut blobs = HashMap::new();
         for descriptor in view.blobs() {
             let place = match descriptor.embedded()? {
@@ -109,12 +111,13 @@ impl Image {
                 None => Place::Source(origin.clone()),
             };
             let digest = descriptor.digest;
-            blobs.insert(digest, BlobOrigin { digest, place });
+            BlobOrigin { digest, place }.keep_in(&mut blobs);
         }
         Ok(Self(Arc::new(Inner {
             manifest,
             view,
             children,
+            height,
             blobs,
         })))
     }
@@ -233,6 +236,26 @@ impl Image {
         Ok(bytes.freeze())
     }
 
+    /// This image and all images below it, children first. Each is there once: an index may list
+    /// a child again and again, so there may be more ways down than anybody can go.
+    pub(crate) fn with_children(&self) -> Vec<&Self> {
+        fn visit<'a>(
+            image: &'a Image,
+            seen: &mut HashSet<*const Inner>,
+            found: &mut Vec<&'a Image>,
+        ) {
+            if seen.insert(Arc::as_ptr(&image.0)) {
+                for child in image.children() {
+                    visit(child, seen, found); // at most `MAX_DEPTH` deep
+                }
+                found.push(image);
+            }
+        }
+        let mut found = Vec::new();
+        visit(self, &mut HashSet::new(), &mut found);
+        found
+    }
+
     /// Where each blob that the manifest names comes from.
     pub(crate) fn blobs(&self) -> &HashMap<Digest, BlobOrigin> {
         &self.0.blobs
@@ -275,6 +298,18 @@ enum Place {
 }
 
 impl BlobOrigin {
+    /// Adds this to `origins`. Bytes that are at hand already are not given up for a source that
+    /// has to be asked, and that may not have them.
+    pub(crate) fn keep_in(self, origins: &mut HashMap<Digest, Self>) {
+        let known = origins.get(&self.digest).map(|known| &known.place);
+        if !matches!(
+            (known, &self.place),
+            (Some(Place::Embedded(_)), Place::Source(_))
+        ) {
+            origins.insert(self.digest, self);
+        }
+    }
+
     pub(crate) async fn open(&self, options: GetBlob) -> Result<Blob<DynBody>, SourceError> {
         match &self.place {
             Place::Embedded(bytes) => {
@@ -291,77 +326,6 @@ impl BlobOrigin {
             Place::Embedded(bytes) => Ok(BlobInfo::seekable(bytes.len() as u64)),
             Place::Source(Origin { source, repository }) => {
                 source.stat_blob(repository, &self.digest).await
-            }
-        }
-    }
-}
-
-/// One run of [`Image::load`], and what it has used of its limits.
-struct Loading {
-    origin: Origin,
-    loaded: HashMap<Digest, Image>,
-    manifests: usize,
-    bytes: u64,
-}
-
-impl Loading {
-    async fn image(&mut self, reference: &Reference, depth: usize) -> Result<Image, ImageError> {
-        let manifest = self.manifest(reference).await?;
-        let view = ManifestView::parse(manifest.bytes())?;
-        let mut children = Vec::new();
-        for entry in view.child_manifests() {
-            if depth == Image::MAX_DEPTH {
-                return Err(ImageError::TooManyManifests);
-            }
-            children.extend(self.child(entry.digest, depth + 1).await?);
-        }
-        Image::assemble(manifest, children, &self.origin)
-    }
-
-    /// The child with `digest`, unless the source does not have it.
-    fn child(
-        &mut self,
-        digest: Digest,
-        depth: usize,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Image>, ImageError>> + Send + '_>> {
-        Box::pin(async move {
-            if let Some(image) = self.loaded.get(&digest) {
-                return Ok(Some(image.clone()));
-            }
-            match self.image(&Reference::Digest(digest), depth).await {
-                Ok(image) => {
-                    self.loaded.insert(digest, image.clone());
-                    Ok(Some(image))
-                }
-                Err(ImageError::Source(SourceError::NotFound(_))) => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
-    }
-
-    async fn manifest(&mut self, reference: &Reference) -> Result<Manifest, ImageError> {
-        let Origin { source, repository } = &self.origin;
-        let options = GetManifest::default();
-        let manifest = match source.manifest(repository, reference, options).await? {
-            Found::Content(manifest) => manifest,
-            Found::NotModified(digest) => {
-                return Err(InvalidManifest::DigestMismatch(digest).into());
-            }
-        };
-        self.manifests += 1;
-        self.bytes += manifest.size();
-        if self.manifests > Image::MAX_MANIFESTS || self.bytes > Image::MAX_MANIFEST_BYTES {
-            return Err(ImageError::TooManyManifests);
-        }
-        match reference {
-            Reference::Tag(_) => Ok(manifest),
-            Reference::Digest(digest) => {
-                let (media_type, bytes) = (manifest.media_type(), manifest.bytes());
-                Ok(Manifest::verified(
-                    *digest,
-                    media_type.clone(),
-                    bytes.clone(),
-                )?)
             }
         }
     }

@@ -1,13 +1,12 @@
 //! The read side of storage: [`BlobSource`], and the types it speaks in.
 
-use std::{future::Future, ops::Range, time::Duration};
+use std::future::Future;
 
 use bytes::Bytes;
-use http::Uri;
 use http_body::Body;
 
 use crate::{
-    body::{BoxError, BytesBody, slice},
+    body::BoxError,
     descriptor::Descriptor,
     digest::Digest,
     listing::{Listing, Page},
@@ -16,13 +15,19 @@ use crate::{
     name::{Reference, RepositoryName, Tag},
 };
 
+mod blob;
 mod dynamic;
+mod error;
 mod forward;
 #[cfg(feature = "fs")]
 mod layout;
 mod memory;
 
+pub(crate) use error::BrokenPromise;
+
+pub use blob::{Blob, BlobContent, BlobInfo, ByteRange, GetBlob};
 pub use dynamic::DynSource;
+pub use error::{MissingContent, SourceError};
 pub use forward::ReadOnly;
 #[cfg(feature = "fs")]
 pub use layout::{FileBody, LayoutError, LayoutSource};
@@ -313,163 +318,6 @@ impl ManifestInfo {
     }
 }
 
-/// How a blob is asked for.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct GetBlob {
-    /// The part that is wanted; all of it if there is none.
-    pub range: Option<ByteRange>,
-    /// Whether the answer may be a [`Blob::Redirect`]. A cache or a verifier needs the bytes
-    /// themselves, so the default is no.
-    pub redirects: bool,
-}
-
-impl GetBlob {
-    /// The same, for a part of the blob.
-    #[must_use]
-    pub fn range(self, range: impl Into<Option<ByteRange>>) -> Self {
-        Self {
-            range: range.into(),
-            ..self
-        }
-    }
-
-    /// The same, for a caller that can follow a redirect, or cannot.
-    #[must_use]
-    pub fn redirects(self, redirects: bool) -> Self {
-        Self { redirects, ..self }
-    }
-}
-
-/// A part of some content, before its length is known.
-// RFC 9110 §14.1.2
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ByteRange {
-    /// From this offset to the end: `500-`.
-    From(u64),
-    /// From the first offset to the second, both included: `500-999`.
-    FromTo(u64, u64),
-    /// This many bytes at the end: `-500`.
-    Suffix(u64),
-}
-
-impl ByteRange {
-    /// The range in content of `total` bytes, cut to what is there, or nothing if no byte is.
-    ///
-    /// ```
-    /// # use tower_oci::ByteRange;
-    /// assert_eq!(ByteRange::From(2).resolve(5), Some(2..5));
-    /// assert_eq!(ByteRange::FromTo(2, 99).resolve(5), Some(2..5));
-    /// assert_eq!(ByteRange::Suffix(99).resolve(5), Some(0..5));
-    /// assert_eq!(ByteRange::From(5).resolve(5), None);
-    /// ```
-    pub fn resolve(self, total: u64) -> Option<Range<u64>> {
-        let range = match self {
-            Self::From(first) => first..total,
-            Self::FromTo(first, last) => first..total.min(last.saturating_add(1)),
-            Self::Suffix(length) => total.saturating_sub(length)..total,
-        };
-        (!range.is_empty()).then_some(range)
-    }
-}
-
-/// A blob that was found.
-#[derive(Debug)]
-pub enum Blob<B> {
-    /// Its bytes, or a part of them.
-    Content(BlobContent<B>),
-    /// Where its bytes are. Only where [`GetBlob::redirects`] was set.
-    Redirect {
-        /// An absolute URI that a client can GET without credentials of the registry.
-        to: Uri,
-        /// The size of the whole blob in bytes.
-        size: u64,
-    },
-}
-
-impl<B> Blob<B> {
-    /// The same blob with another body.
-    pub fn map_body<C>(self, change: impl FnOnce(B) -> C) -> Blob<C> {
-        match self {
-            Self::Content(BlobContent { info, range, body }) => Blob::Content(BlobContent {
-                info,
-                range,
-                body: change(body),
-            }),
-            Self::Redirect { to, size } => Blob::Redirect { to, size },
-        }
-    }
-}
-
-impl Blob<BytesBody> {
-    /// The part of `bytes` that `options` ask for, where all of the blob is in memory.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError::RangeNotSatisfiable`] if the range has no byte in the blob.
-    pub fn from_bytes(bytes: impl Into<Bytes>, options: &GetBlob) -> Result<Self, SourceError> {
-        let bytes = bytes.into();
-        let info = BlobInfo::seekable(bytes.len() as u64);
-        let range = info.resolve(options.range)?;
-        let body = BytesBody::new(slice(&bytes, &range));
-        Ok(Self::Content(BlobContent { info, range, body }))
-    }
-}
-
-/// The bytes of a blob, or a part of them.
-#[derive(Debug)]
-pub struct BlobContent<B> {
-    /// What is known of the whole blob.
-    pub info: BlobInfo,
-    /// The part that `body` yields: the one that was asked for, or `0..size` for the whole.
-    pub range: Range<u64>,
-    /// Yields exactly the bytes of `range`.
-    pub body: B,
-}
-
-/// What is known of a blob without opening it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BlobInfo {
-    /// The size of the whole blob in bytes.
-    pub size: u64,
-    /// Whether parts of it can be asked for.
-    pub seekable: bool,
-}
-
-impl BlobInfo {
-    /// A blob of `size` bytes that parts can be read of.
-    pub fn seekable(size: u64) -> Self {
-        Self {
-            size,
-            seekable: true,
-        }
-    }
-
-    /// A blob of `size` bytes that can only be read from its beginning to its end.
-    pub fn unseekable(size: u64) -> Self {
-        Self {
-            size,
-            seekable: false,
-        }
-    }
-
-    /// The part of this blob that `range` asks for: all of it without a range, and all of it where
-    /// it cannot be seeked.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError::RangeNotSatisfiable`] if the range has no byte in the blob.
-    pub fn resolve(self, range: Option<ByteRange>) -> Result<Range<u64>, SourceError> {
-        match range.filter(|_| self.seekable) {
-            None => Ok(0..self.size),
-            Some(range) => range
-                .resolve(self.size)
-                .ok_or(SourceError::RangeNotSatisfiable { size: self.size }),
-        }
-    }
-}
-
 /// How referrers are asked for.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -504,116 +352,4 @@ impl<'a> ListReferrers<'a> {
             ..self
         }
     }
-}
-
-/// What does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingContent {
-    /// The repository.
-    Repository,
-    /// The manifest, or the tag.
-    Manifest,
-    /// The blob.
-    Blob,
-}
-
-/// Why a source or store did not do what it was asked. Each variant is a decision for HTTP.
-///
-/// The text of a variant reaches the client, except that of [`Backend`](Self::Backend), which is
-/// logged and answered with a constant message.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SourceError {
-    /// The content is known not to be there: 404.
-    #[error("{}", match .0 {
-        MissingContent::Repository => "the repository does not exist",
-        MissingContent::Manifest => "the repository has no such manifest",
-        MissingContent::Blob => "the repository has no such blob",
-    })]
-    NotFound(MissingContent),
-    /// The range has no byte in the content: 416.
-    #[error("the range has no byte in the {size} bytes of the content")]
-    RangeNotSatisfiable {
-        /// The size of the whole content in bytes.
-        size: u64,
-    },
-    /// The storage does not let this be done: 403.
-    #[error("the storage denies this")]
-    Denied,
-    /// The source cannot do this at all: 404 for what is read, 405 for what is written.
-    #[error("this registry does not support the operation")]
-    Unsupported,
-    /// The storage is overloaded: 503.
-    #[error("the storage is busy, try again later")]
-    Busy {
-        /// When to try again.
-        retry_after: Option<Duration>,
-    },
-    /// The caller asks too often, or has too much open: 429.
-    #[error("too many requests, try again later")]
-    TooManyRequests {
-        /// When to try again.
-        retry_after: Option<Duration>,
-    },
-    /// What was sent is larger than allowed: 413.
-    #[error("the content is larger than the {limit} bytes that are allowed")]
-    TooLarge {
-        /// The largest size that is allowed, in bytes.
-        limit: u64,
-    },
-    /// The storage has no room left: 507.
-    #[error("the storage is full")]
-    Full,
-    /// What was sent has another digest than announced: 400.
-    #[error("the content does not have the digest {expected}")]
-    DigestMismatch {
-        /// The digest that was announced.
-        expected: Digest,
-    },
-    /// A piece of an upload does not begin where the one before ended: 416.
-    #[error("the upload goes on at byte {current}")]
-    OffsetMismatch {
-        /// How many bytes were acknowledged.
-        current: u64,
-    },
-    /// There is no such upload session: 404.
-    #[error("the upload session does not exist, or has ended")]
-    UploadUnknown,
-    /// A manifest names content that the repository does not have: 400, an error for each.
-    #[error("the manifest names content that the repository does not have")]
-    MissingReferences(Vec<Digest>),
-    /// A precondition of the request does not hold: 412.
-    #[error("a precondition of the request does not hold")]
-    PreconditionFailed,
-    /// What was sent makes no sense: 400.
-    #[error("{0}")]
-    Invalid(String),
-    /// The request's body ended with an error: 400, or 413 if it was cut by a length limit.
-    #[error("the body of the request could not be read")]
-    RequestBody(#[source] BoxError),
-    /// The storage failed: 500. Nothing of it is told to the client.
-    #[error("the storage failed")]
-    Backend(#[source] BoxError),
-}
-
-impl SourceError {
-    /// The storage failed with `error`.
-    pub fn backend(error: impl Into<BoxError>) -> Self {
-        Self::Backend(error.into())
-    }
-}
-
-/// A source answered something that [`BlobSource`] does not allow.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BrokenPromise {
-    #[error("the source redirected where that was not allowed")]
-    Redirect,
-    #[error("the source answered NotModified to a request that was not conditional")]
-    NotModified,
-    #[error("the source answered with the manifest {answered} when asked for {asked}")]
-    OtherDigest { asked: Digest, answered: Digest },
-    #[error("the source served bytes {}-{} when asked for others", .0.start, .0.end)]
-    OtherRange(Range<u64>),
-    #[error("the source listed {listed} entries when asked for {limit}")]
-    TooManyEntries { listed: usize, limit: usize },
 }

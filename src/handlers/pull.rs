@@ -138,6 +138,11 @@ impl<S: BlobSource> Call<'_, S> {
         } = match blob {
             Ok(Blob::Content(content)) => content,
             Ok(Blob::Redirect { to, .. }) => return redirect(entity, &to),
+            Err(SourceError::RangeNotSatisfiable { size })
+                if range.is_none_or(|range| range.resolve(size).is_some()) =>
+            {
+                return Err(SourceError::backend(BrokenPromise::RefusedRange { size }).into());
+            }
             Err(SourceError::RangeNotSatisfiable { size: 0 }) => {
                 // An empty blob has no ranges: all of it is sent.
                 let response = entity.whole(&MediaType::OCTET_STREAM, 0, ResponseBody::empty());
@@ -148,9 +153,10 @@ impl<S: BlobSource> Call<'_, S> {
         let length = served.end.saturating_sub(served.start);
         let body = ResponseBody::blob(body, length);
         let asked = range.and_then(|range| range.resolve(info.size));
-        let response = if asked.as_ref() == Some(&served) {
+        let is_whole = served == (0..info.size);
+        let response = if asked.as_ref() == Some(&served) && (info.seekable || !is_whole) {
             entity.part(&MediaType::OCTET_STREAM, &served, info.size, body)
-        } else if served == (0..info.size) {
+        } else if is_whole {
             // A source that cannot seek serves the whole, and so do we.
             entity.whole(&MediaType::OCTET_STREAM, info.size, body)
         } else {
@@ -230,6 +236,9 @@ fn send_manifest<B>(entity: &Entity, manifest: &Manifest, headers: &HeaderMap) -
 /// Sends the client to where the source says that the bytes are. Such an address is often signed
 /// for a short time, so nobody may keep it.
 fn redirect<B>(entity: &Entity, to: &http::Uri) -> Answer<B> {
+    if to.scheme().is_none() {
+        return Err(SourceError::backend(BrokenPromise::RelativeRedirect).into());
+    }
     let location = HeaderValue::try_from(to.to_string()).map_err(SourceError::backend)?;
     let mut response = bare(StatusCode::TEMPORARY_REDIRECT);
     let headers = response.headers_mut();

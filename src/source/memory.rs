@@ -62,7 +62,9 @@ impl MemoryStore {
     pub fn add_image(&self, repository: &RepositoryName, tag: Option<&Tag>, image: &Image) {
         let mut repositories = self.write();
         let repository = repositories.entry(repository.clone()).or_default();
-        repository.add(image);
+        for image in image.with_children() {
+            repository.add(image);
+        }
         if let Some(tag) = tag {
             repository.tags.insert(tag.clone(), *image.digest());
         }
@@ -93,15 +95,9 @@ impl MemoryStore {
 
 impl Repository {
     fn add(&mut self, image: &Image) {
-        for child in image.children() {
-            self.add(child);
+        for blob in image.blobs().values() {
+            blob.clone().keep_in(&mut self.blobs);
         }
-        let blobs = image.blobs();
-        self.blobs.extend(
-            blobs
-                .iter()
-                .map(|(digest, origin)| (*digest, origin.clone())),
-        );
         if let Some((subject, entry)) = image.referrer() {
             let referrers = self.referrers.entry(subject).or_default();
             referrers.insert(entry.digest, entry);

@@ -24,7 +24,6 @@ mod changes;
 mod log;
 mod manifests;
 mod referrers;
-mod speed;
 mod start;
 mod tags;
 mod tree;

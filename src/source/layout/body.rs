@@ -19,18 +19,17 @@ use crate::digest::Digest;
 ///
 /// Each piece costs a change of threads, so larger ones are faster. One reader draining a file from
 /// the page cache, on two cores shared with others, got 650, 1050, 2140, 3540 and 7960 MiB/s with
-/// 16, 32, 64, 128 and 256 KiB (the ignored test `speed_of_one_reader` measures it again). But
-/// a slow reader holds three pieces at worst: the rest of one and all of the next in the server's
-/// write buffer, and the one that is read ahead. With 32 KiB these and the connection's own buffers
-/// stay below 128 KiB, and a gigabyte per second is more than one connection carries.
+/// 16, 32, 64, 128 and 256 KiB (`cargo bench --bench layout_read` measures it again). But a slow
+/// reader holds three pieces at worst: the rest of one and all of the next in the server's write
+/// buffer, and the one that is read ahead. With 32 KiB these and the connection's own buffers stay
+/// below 128 KiB.
 const CHUNK: usize = 32 << 10;
 
 /// The bytes of a blob's file, or a part of them, as [`LayoutSource`](super::LayoutSource) serves
 /// them.
 ///
 /// The file is read off the async threads, one piece ahead of the reader: at most two pieces of
-/// 32 KiB are in memory. If the file turns out shorter than it was, the body ends with an
-/// error.
+/// 32 KiB are in memory. If the file turns out shorter than it was, the body ends with an error.
 pub struct FileBody {
     file: Arc<File>,
     digest: Digest,

@@ -1,0 +1,278 @@
+//! From a method, a path and a query to an [`OciRequest`].
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use super::{OciRequest, PageRequest};
+use crate::{
+    digest::InvalidDigest,
+    http::query::{Query, decode},
+    listing::Cursor,
+    media_type::InvalidArtifactType,
+    name::{
+        InvalidName, InvalidReference, InvalidTag, InvalidUploadId, Reference, RepositoryName,
+        UploadId,
+    },
+    text::Excerpt,
+};
+
+pub(super) fn request(
+    method: &Method,
+    path: &str,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    let endpoint = Endpoint::parse(path).ok_or(InvalidRequest::UnknownPath)?;
+    let methods = endpoint.methods();
+    if !methods.reads.contains(method) && !methods.writes.contains(method) {
+        return Err(InvalidRequest::Method(methods));
+    }
+    endpoint.request(method, query)
+}
+
+impl PageRequest {
+    fn parse(query: Query<'_>) -> Result<Self, InvalidRequest> {
+        let n = match query.all("n").next() {
+            None => None,
+            Some(n) if !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Some(n.parse().unwrap_or(usize::MAX))
+            }
+            Some(n) => return Err(InvalidRequest::PageSize(Excerpt::of(&n))),
+        };
+        let last = query.first("last").and_then(|last| Cursor::new(&last));
+        Ok(Self { n, last })
+    }
+}
+
+/// A path of the protocol, before its parts are checked.
+enum Endpoint<'a> {
+    Root,
+    Catalog,
+    Manifest { name: &'a str, reference: &'a str },
+    Blob { name: &'a str, digest: &'a str },
+    Uploads { name: &'a str },
+    Upload { name: &'a str, upload: &'a str },
+    Tags { name: &'a str },
+    Referrers { name: &'a str, subject: &'a str },
+}
+
+impl<'a> Endpoint<'a> {
+    /// Splits a path from the right, because a name may hold any of the protocol's own words.
+    fn parse(path: &'a str) -> Option<Self> {
+        let path = match path {
+            "" | "/" => return Some(Self::Root),
+            "/_catalog" => return Some(Self::Catalog),
+            _ => path.strip_prefix('/')?,
+        };
+        let (rest, last) = path.rsplit_once('/')?;
+        let (name, kind) = rest.rsplit_once('/')?;
+        Some(match (kind, last) {
+            ("manifests", reference) if !reference.is_empty() => Self::Manifest { name, reference },
+            ("tags", "list") => Self::Tags { name },
+            ("referrers", subject) if !subject.is_empty() => Self::Referrers { name, subject },
+            ("blobs", "uploads") => Self::Uploads { name },
+            ("blobs", digest) if !digest.is_empty() => Self::Blob { name, digest },
+            ("uploads", upload) => match (name.strip_suffix("/blobs")?, upload) {
+                (name, "") => Self::Uploads { name },
+                (name, upload) => Self::Upload { name, upload },
+            },
+            _ => return None,
+        })
+    }
+
+    fn methods(&self) -> AllowedMethods {
+        const READ: &[Method] = &[Method::GET, Method::HEAD];
+        let (reads, writes): (&[Method], &[Method]) = match self {
+            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => (READ, &[]),
+            Self::Manifest { .. } => (READ, &[Method::PUT, Method::DELETE]),
+            Self::Blob { .. } => (READ, &[Method::DELETE]),
+            Self::Uploads { .. } => (&[], &[Method::POST]),
+            Self::Upload { .. } => (
+                &[],
+                &[
+                    Method::GET,
+                    Method::HEAD,
+                    Method::PATCH,
+                    Method::PUT,
+                    Method::DELETE,
+                ],
+            ),
+        };
+        AllowedMethods { reads, writes }
+    }
+
+    fn request(self, method: &Method, query: Query<'_>) -> Result<OciRequest, InvalidRequest> {
+        match self {
+            Self::Root => Ok(OciRequest::Ping),
+            Self::Catalog => {
+                let page = PageRequest::parse(query)?;
+                Ok(OciRequest::ListRepositories { page })
+            }
+            Self::Manifest { name, reference } => {
+                manifest_request(name.parse()?, &decode(reference), method, query)
+            }
+            Self::Blob { name, digest } => {
+                let (repository, digest) = (name.parse()?, decode(digest).parse()?);
+                Ok(match *method {
+                    Method::GET => OciRequest::GetBlob { repository, digest },
+                    Method::HEAD => OciRequest::HeadBlob { repository, digest },
+                    _ => OciRequest::DeleteBlob { repository, digest },
+                })
+            }
+            Self::Uploads { name } => start_request(name.parse()?, query),
+            Self::Upload { name, upload } => {
+                upload_request(name.parse()?, upload.parse()?, method, query)
+            }
+            Self::Tags { name } => Ok(OciRequest::ListTags {
+                repository: name.parse()?,
+                page: PageRequest::parse(query)?,
+            }),
+            Self::Referrers { name, subject } => Ok(OciRequest::ListReferrers {
+                repository: name.parse()?,
+                subject: decode(subject).parse()?,
+                artifact_type: parse_parameter(query.first("artifactType"))?,
+                page: PageRequest::parse(query)?,
+            }),
+        }
+    }
+}
+
+fn manifest_request(
+    repository: RepositoryName,
+    reference: &str,
+    method: &Method,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    let invalid = |invalid: InvalidReference| match (invalid, *method == Method::PUT) {
+        (InvalidReference::Digest(digest), _) => InvalidRequest::Digest(digest),
+        (InvalidReference::Tag(tag), true) => InvalidRequest::NewTag(tag),
+        (InvalidReference::Tag(tag), false) => InvalidRequest::Tag(tag),
+    };
+    let reference: Reference = reference.parse().map_err(invalid)?;
+    Ok(match *method {
+        Method::GET => OciRequest::GetManifest {
+            repository,
+            reference,
+        },
+        Method::HEAD => OciRequest::HeadManifest {
+            repository,
+            reference,
+        },
+        Method::DELETE => OciRequest::DeleteManifest {
+            repository,
+            reference,
+        },
+        _ => {
+            let tags = query.all("tag").map(|tag| tag.parse());
+            let tags = tags.collect::<Result<_, _>>();
+            OciRequest::PutManifest {
+                repository,
+                reference,
+                tags: tags.map_err(InvalidRequest::NewTag)?,
+            }
+        }
+    })
+}
+
+fn start_request(
+    repository: RepositoryName,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    if let Some(digest) = query.first("mount") {
+        return Ok(OciRequest::MountBlob {
+            repository,
+            digest: digest.parse()?,
+            from: parse_parameter(query.first("from"))?,
+        });
+    }
+    if let Some(digest) = query.first("digest") {
+        let digest = digest.parse()?;
+        return Ok(OciRequest::PushBlob { repository, digest });
+    }
+    Ok(OciRequest::StartUpload {
+        repository,
+        algorithm: parse_parameter(query.first("digest-algorithm"))?,
+    })
+}
+
+fn upload_request(
+    repository: RepositoryName,
+    upload: UploadId,
+    method: &Method,
+    query: Query<'_>,
+) -> Result<OciRequest, InvalidRequest> {
+    Ok(match *method {
+        Method::PATCH => OciRequest::AppendUpload { repository, upload },
+        Method::DELETE => OciRequest::CancelUpload { repository, upload },
+        Method::PUT => {
+            let digest = query.first("digest");
+            let digest = digest.ok_or(InvalidRequest::MissingDigest)?.parse()?;
+            OciRequest::FinishUpload {
+                repository,
+                upload,
+                digest,
+            }
+        }
+        _ => OciRequest::UploadStatus { repository, upload },
+    })
+}
+
+fn parse_parameter<T: std::str::FromStr>(value: Option<Cow<'_, str>>) -> Result<Option<T>, T::Err> {
+    value.map(|value| value.parse()).transpose()
+}
+
+/// The methods that a path has in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedMethods {
+    reads: &'static [Method],
+    writes: &'static [Method],
+}
+
+impl AllowedMethods {
+    /// Those that read content, which every registry has.
+    pub fn reads(self) -> &'static [Method] {
+        self.reads
+    }
+
+    /// Those that change content, or belong to an upload.
+    pub fn writes(self) -> &'static [Method] {
+        self.writes
+    }
+}
+
+/// Why a request is none of the protocol's. The service answers it; a layer that meets one hands
+/// the request on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The path is not one of the protocol's.
+    #[error("the path is not one of the registry API")]
+    UnknownPath,
+    /// The path does not have this method.
+    #[error("the path does not have this method")]
+    Method(AllowedMethods),
+    /// The path names no repository.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A digest is malformed, or of an algorithm that is not supported.
+    #[error(transparent)]
+    Digest(#[from] InvalidDigest),
+    /// A tag that is read or deleted is malformed, so it cannot exist.
+    #[error(transparent)]
+    Tag(InvalidTag),
+    /// A tag that is written is malformed.
+    #[error(transparent)]
+    NewTag(InvalidTag),
+    /// The id of an upload session is malformed, so the session cannot exist.
+    #[error(transparent)]
+    Upload(#[from] InvalidUploadId),
+    /// The artifact type of a filter is malformed.
+    #[error(transparent)]
+    ArtifactType(#[from] InvalidArtifactType),
+    /// The size of a page is no number.
+    #[error("{0} is not a page size: a number from 0")]
+    PageSize(Excerpt),
+    /// The end of an upload has no digest.
+    #[error("the end of an upload needs the parameter digest")]
+    MissingDigest,
+}
