@@ -36,8 +36,8 @@ use tracing::{Span, field::Empty, info_span};
 pub(crate) struct Limits {
     /// The most bytes in the body of a request.
     pub(crate) body: usize,
-    /// The most requests that are being answered; further ones wait. An answer counts until its
-    /// head is there: how many blobs stream at once is limited by what accepts connections.
+    /// The most requests that are being answered; further ones wait. One counts until the head of
+    /// its answer is there, so this does not limit how many blobs stream at once.
     pub(crate) requests: usize,
     /// How often a client may ask, by its address.
     pub(crate) rate: Rate,
@@ -71,9 +71,10 @@ pub(crate) fn app<S: BlobSource>(source: S, user: User, limits: Limits) -> Route
         .layer(middleware::from_fn_with_state(user, authenticate))
         .layer(GlobalConcurrencyLimitLayer::new(limits.requests))
         .layer(RequestBodyLimitLayer::new(limits.body));
+    // Not `layer`, which would act on the paths that are nobody's too.
     let registry = Router::new()
         .nest_service("/v2", OciRegistryService::new(source))
-        .layer(layers);
+        .route_layer(layers);
 
     // A layer acts on the routes that were there before it: blobs are never compressed, which
     // would take away their length and make ranges meaningless (protocol 72).

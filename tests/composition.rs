@@ -137,8 +137,11 @@ async fn without_credentials_everything_is_401_with_a_challenge_even_the_ping() 
         let version = answer.header("docker-distribution-api-version");
         assert_eq!(version, "registry/2.0", "{uri}");
     }
-    let page = send(&app, from_client([127, 0, 0, 1], "/", None)).await;
-    assert_eq!(page.status, 200, "the app's own routes are not behind it");
+    // The app's own paths are not behind it.
+    for (uri, status) in [("/", 200), ("/nothing", 404)] {
+        let answer = send(&app, from_client([127, 0, 0, 1], uri, None)).await;
+        assert_eq!(answer.status, status, "{uri}");
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,45 @@ async fn a_connection_is_kept_for_the_next_request() {
     }
 }
 
+// The clock of these tests stands still while something is going on, and else jumps to where the
+// next timeout ends.
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_request_is_let_go() {
+    let server = start().await;
+    // Nothing; the beginning of HTTP/1.1, and that of HTTP/2.
+    for beginning in ["", "GET /v2/ HTTP/1.1\r\nhost:", "PRI * HT"] {
+        let mut stream = server.connect(beginning).await;
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        timeout(SOON * 6, read).await.unwrap().unwrap();
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408 "),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_kept_for_nothing_is_let_go() {
+    let server = start().await;
+    let mut stream = server.connect(PING).await;
+    read_until(&mut stream, "{}").await;
+    let read = stream.read_u8();
+    let end = timeout(SOON * 6, read).await.unwrap().unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_may_take_as_long_as_it_takes() {
+    let server = start().await;
+    let (mut stream, mut body) = server.download().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    body.send_data(Bytes::from_static(b"rest")).await.unwrap();
+    drop(body);
+    read_until(&mut stream, "rest").await;
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = start().await;

@@ -1,6 +1,15 @@
 //! A tower service on a socket, with the settings that a registry needs.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,8 +20,12 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::mpsc, time::sleep};
-use tower::Service;
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tower::{Service, ServiceBuilder};
 use tower_oci::{BoxError, Operation};
 
 /// How long running requests may take to finish once the server was told to stop.
@@ -20,6 +33,9 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// How long accepting connections pauses after an error that lasts, as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a client may take for the head of a request, from the end of the one before.
+const HEAD: Duration = Duration::from_secs(30);
 
 /// How much hyper holds of what a connection has not taken yet, before it asks a body for more:
 /// what slow readers cost. It is also the limit for the head of a request.
@@ -58,11 +74,21 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let service = TowerToHyperService::new(service.clone());
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = ServiceBuilder::new()
+            .map_request({
+                let begun = begun.clone();
+                move |request: Request<Incoming>| {
+                    begun.store(true, Ordering::Relaxed);
+                    request
+                }
+            })
+            .service(service.clone());
+        let service = TowerToHyperService::new(service);
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection.into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = unless_silent(connection, &begun).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
@@ -77,14 +103,28 @@ where
     }
 }
 
+/// Awaits `connection`, but not for longer than [`HEAD`] until its first request has `begun`.
+///
+/// hyper's own limit begins only when the client has sent enough to know its version of HTTP.
+async fn unless_silent<F>(connection: F, begun: &AtomicBool) -> F::Output
+where
+    F: Future<Output = Result<(), BoxError>>,
+{
+    let mut connection = pin!(connection);
+    match timeout(HEAD, connection.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) if begun.load(Ordering::Relaxed) => connection.await,
+        Err(_) => Err("the client sent no request".into()),
+    }
+}
+
 /// HTTP/1.1, and HTTP/2 for a client that begins with it.
 fn http() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .keep_alive(true)
         .max_buf_size(MAX_BUFFER)
-        // The timeout holds between requests too, so connections that are not used any more go.
-        .header_read_timeout(Duration::from_secs(30))
+        .header_read_timeout(HEAD)
         .timer(TokioTimer::new());
     http.http2()
         .max_concurrent_streams(64)
