@@ -466,6 +466,11 @@ async fn referrers_of_anything_unknown_are_an_empty_index() {
             assert_eq!((answer.status.as_u16(), digests_of(&answer)), (200, vec![]));
         }
     }
+    // What is no index lists nothing, whoever pushed it to the fallback tag.
+    let broken = Manifest::new(MediaType::OCI_INDEX, "no JSON");
+    let broken = Scripted::new().on_manifest(move |_| Ok(broken.clone().into()));
+    let answer = get(&OciRegistryService::new(Minimal(broken)), &uri).await;
+    assert_eq!((answer.status.as_u16(), digests_of(&answer)), (200, vec![]));
     // Not knowing is not the same as knowing that there are none.
     let failing = Scripted::new().on_manifest(|_| Err(SourceError::backend(SECRET)));
     let answer = get(&OciRegistryService::new(Minimal(failing)), &uri).await;
