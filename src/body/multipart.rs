@@ -1,17 +1,17 @@
 use std::{
     collections::VecDeque,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{BoxError, DynBody, Exact};
 use crate::trace;
 
-type Opening = Pin<Box<dyn Future<Output = Result<DynBody, BoxError>> + Send>>;
+type Opening = BoxFuture<'static, Result<DynBody, BoxError>>;
 
 /// One part of a [`Multipart`]: the text before it, and how its bytes are opened.
 pub(crate) struct Part {
