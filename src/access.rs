@@ -6,13 +6,76 @@ use crate::name::RepositoryName;
 
 /// A right that a request needs. As text it is the scope of Docker's token authentication.
 ///
+/// A layer that decides about access, around an axum app in which the service is nested:
+///
 /// ```
-/// # use http::Method;
-/// # use tower_oci::OciRequest;
-/// let request = OciRequest::parse(&Method::PUT, "/demo/manifests/latest", "")?;
-/// let access = request.required_access().map(|access| access.to_string());
-/// assert_eq!(access.as_deref(), Some("repository:demo:pull,push"));
-/// # Ok::<(), tower_oci::InvalidRequest>(())
+/// use axum::{
+///     body::Body,
+///     extract::Request,
+///     http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+///     middleware::Next,
+///     response::Response,
+/// };
+/// use tower_oci::{Access, Action, ErrorCode, Mount, RepositoryName, Visibility};
+///
+/// /// Alice may pull everything that is hers; others may not even ask.
+/// async fn authorize(mut request: Request, next: Next) -> Response {
+///     let is_hers = |name: &RepositoryName| name.as_str().starts_with("alice/");
+///     let refusal = if request.headers().get("authorization").is_none() {
+///         // The root of the API too: from that clients learn that there is a login (protocol 63).
+///         let message = "this registry needs a login";
+///         let mut refusal = ErrorCode::Unauthorized.response(StatusCode::UNAUTHORIZED, message);
+///         let challenge = HeaderValue::from_static("Basic realm=\"registry\"");
+///         refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+///         refusal
+///     } else {
+///         let mount = Mount::default();
+///         match mount.parse(&request).map(|request| request.required_access()) {
+///             Ok(None) => return next.run(request).await,
+///             Ok(Some(Access::Catalog)) => {
+///                 request.extensions_mut().insert(Visibility::new(is_hers));
+///                 return next.run(request).await;
+///             }
+///             Ok(Some(Access::Repository { name, actions, .. }))
+///                 if is_hers(&name) && actions == [Action::Pull] =>
+///             {
+///                 return next.run(request).await;
+///             }
+///             Ok(Some(access)) => {
+///                 ErrorCode::Denied.response(StatusCode::FORBIDDEN, format!("{access} is denied"))
+///             }
+///             // What is not understood is refused here, and not handed on.
+///             Err(invalid) => invalid.into_response(),
+///         }
+///     };
+///     refusal.map(Body::new)
+/// }
+///
+/// # use tower::ServiceExt;
+/// # use tower_oci::{MemoryStore, OciRegistryService, testing::ImageBuilder};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (store, image) = (MemoryStore::new(), ImageBuilder::new().build()?);
+/// # store.add_image(&"alice/app".parse()?, None, &image);
+/// # store.add_image(&"bob/app".parse()?, None, &image);
+/// let app = axum::Router::new()
+///     .nest_service("/v2", OciRegistryService::new(store))
+///     .layer(axum::middleware::from_fn(authorize));
+/// # for (path, login, status) in [
+/// #     ("/v2/", false, 401),
+/// #     ("/v2/", true, 200),
+/// #     ("/v2/alice/app/tags/list", true, 200),
+/// #     ("/v2/bob/app/tags/list", true, 403),
+/// #     ("/v2/bob/app/tags/list/", true, 404),
+/// #     ("/v2/_catalog", true, 200),
+/// # ] {
+/// #     let mut request = Request::get(path);
+/// #     if login { request = request.header("authorization", "Basic YWxpY2U6"); }
+/// #     let response = app.clone().oneshot(request.body(Body::empty())?).await?;
+/// #     assert_eq!(response.status(), status, "{path}");
+/// # }
+/// # Ok(())
+/// # }
 /// ```
 // protocol 92
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,14 +145,20 @@ impl fmt::Display for Action {
 /// from [`OciRequest::required_access`](crate::OciRequest::required_access).
 ///
 /// ```
+/// # use http_body_util::BodyExt;
 /// # use tower::ServiceExt;
-/// # use tower_oci::{MemoryStore, OciRegistryService, Visibility};
+/// # use tower_oci::{BoxError, MemoryStore, OciRegistryService, Visibility, testing::ImageBuilder};
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn main() -> Result<(), BoxError> {
+/// let (store, image) = (MemoryStore::new(), ImageBuilder::new().build()?);
+/// for name in ["public/app", "secret/app"] {
+///     store.add_image(&name.parse()?, None, &image);
+/// }
 /// let visibility = Visibility::new(|name| name.as_str().starts_with("public/"));
 /// let request = http::Request::get("/v2/_catalog").extension(visibility).body(String::new())?;
-/// let response = OciRegistryService::new(MemoryStore::new()).oneshot(request).await?;
-/// assert_eq!(response.status(), 200);
+/// let response = OciRegistryService::new(store).oneshot(request).await?;
+/// let body = response.into_body().collect().await?.to_bytes();
+/// assert_eq!(body, r#"{"repositories":["public/app"]}"#);
 /// # Ok(())
 /// # }
 /// ```

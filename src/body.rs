@@ -7,13 +7,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+mod early;
 mod exact;
 mod multipart;
 
+pub(crate) use early::Early;
 pub(crate) use exact::Exact;
 pub(crate) use multipart::{Multipart, Part};
 
@@ -31,6 +33,11 @@ impl BytesBody {
     /// A body that yields `bytes` in one piece.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
+    }
+
+    /// The bytes that are still to come.
+    pub fn into_inner(self) -> Bytes {
+        self.0
     }
 }
 
@@ -147,6 +154,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
         Bytes { #[pin] body: BytesBody },
+        Early { #[pin] body: Early },
         Blob { #[pin] body: Exact<B> },
         Multipart { #[pin] body: Multipart },
     }
@@ -161,6 +169,12 @@ impl<B> ResponseBody<B> {
         let body = bytes.into();
         Self {
             kind: Kind::Bytes { body },
+        }
+    }
+
+    pub(crate) fn early(body: Early) -> Self {
+        Self {
+            kind: Kind::Early { body },
         }
     }
 
@@ -202,9 +216,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            KindProjection::Bytes { body } => body
-                .poll_frame(cx)
-                .map_err(|never: std::convert::Infallible| match never {}),
+            KindProjection::Bytes { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            KindProjection::Early { body } => body.poll_frame(cx).map_err(|never| match never {}),
             KindProjection::Blob { body } => body.poll_frame(cx),
             KindProjection::Multipart { body } => body.poll_frame(cx),
         }
@@ -213,6 +226,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Bytes { body } => body.is_end_stream(),
+            Kind::Early { body } => body.is_end_stream(),
             Kind::Blob { body } => body.is_end_stream(),
             Kind::Multipart { body } => body.is_end_stream(),
         }
@@ -221,6 +235,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Bytes { body } => body.size_hint(),
+            Kind::Early { body } => body.size_hint(),
             Kind::Blob { body } => body.size_hint(),
             Kind::Multipart { body } => body.size_hint(),
         }
@@ -233,24 +248,5 @@ pub(crate) fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     match (within(range.start), within(range.end)) {
         (Some(start), Some(end)) if start <= end && end <= bytes.len() => bytes.slice(start..end),
         _ => Bytes::new(),
-    }
-}
-
-/// Reads and drops at most `limit` bytes of a request's body.
-///
-/// A client that is still sending does not read an early answer: some then report a broken pipe
-/// instead of the error. What is longer than the limit is left to the server, which closes the
-/// connection.
-// protocol 88
-pub(crate) async fn drain<B: Body>(body: B, limit: usize) {
-    let mut body = std::pin::pin!(body);
-    let mut left = limit;
-    while let Some(Ok(frame)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        // An empty frame counts too, so that there is an end of them.
-        let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
     }
 }

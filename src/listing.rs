@@ -2,6 +2,7 @@
 
 use crate::{
     descriptor::Descriptor,
+    digest::Digest,
     source::ListReferrers,
     text::{Text, checked_text},
 };
@@ -20,6 +21,11 @@ impl Cursor {
     /// The position `text`, or none if that is empty: the beginning of the list.
     pub fn from_text(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.into()))
+    }
+
+    /// The position as that of a list in the order of digests.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.as_str().parse().ok()
     }
 }
 
@@ -128,31 +134,26 @@ impl Listing<Descriptor> {
         let mut referrers: Vec<Descriptor> = referrers.into_iter().collect();
         referrers.sort_by_key(|referrer| referrer.digest);
         referrers.dedup_by_key(|referrer| referrer.digest);
-        Self::page_of_sorted_referrers(referrers, options)
+        Self::page_of_sorted_referrers(&referrers, options)
     }
 
     /// The page of referrers that `options` ask for, from `referrers` in the order of their
     /// digests. Reads no further than the page, so an iterator that can begin after [`Page::after`]
-    /// should.
-    pub fn page_of_sorted_referrers(
-        referrers: impl IntoIterator<Item = Descriptor>,
+    /// should. A position that is no digest is the beginning.
+    pub fn page_of_sorted_referrers<'a>(
+        referrers: impl IntoIterator<Item = &'a Descriptor>,
         options: ListReferrers<'_>,
     ) -> Self {
-        let is_before_page = |referrer: &Descriptor| {
-            let after = options.page.after.map(Cursor::as_str);
-            after.is_some_and(|after| referrer.digest.to_string().as_str() <= after)
-        };
-        let is_wanted = |referrer: &Descriptor| {
+        let after: Option<Digest> = options.page.after.and_then(Cursor::digest);
+        let is_before_page = |referrer: &&Descriptor| after.is_some_and(|a| referrer.digest <= a);
+        let is_wanted = |referrer: &&Descriptor| {
             options.artifact_type.is_none()
                 || referrer.artifact_type.as_ref() == options.artifact_type
         };
+        let referrers = referrers.into_iter().skip_while(is_before_page);
         let mut page = Self::default();
         let mut bytes = 0;
-        for referrer in referrers
-            .into_iter()
-            .skip_while(is_before_page)
-            .filter(is_wanted)
-        {
+        for referrer in referrers.filter(is_wanted) {
             bytes += referrer.json_length() + 1; // and a comma
             if let Some(last) = page.items.last()
                 && (page.items.len() == options.page.limit || bytes > options.max_bytes)
@@ -160,7 +161,7 @@ impl Listing<Descriptor> {
                 page.next = Cursor::from_text(&last.digest.to_string());
                 break;
             }
-            page.items.push(referrer);
+            page.items.push(referrer.clone());
         }
         page
     }

@@ -16,7 +16,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::{BoxError, ResponseBody, drain},
+    body::{BoxError, Early, ResponseBody},
     error::add_common_headers,
     handlers::{Answer, Call},
     mount::{InvalidMount, Location, Mount},
@@ -24,9 +24,6 @@ use crate::{
     request::OciRequest,
     source::{BlobSource, ReadOnly},
 };
-
-/// How much of a request's body is read before an error is answered that does not need it.
-const MOST_DRAINED: usize = 256 << 10;
 
 /// An OCI registry over a [`BlobSource`], as a `tower::Service`.
 ///
@@ -106,21 +103,25 @@ impl<S: BlobSource> OciRegistryService<S> {
     /// Answers one request. What goes wrong on the way is an answer too.
     async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody<S::Body>>
     where
-        B: Body,
+        B: Body<Data: Send> + Send + 'static,
     {
         let (parts, body) = request.into_parts();
         let mut operation = Operation::Invalid;
-        let answer = self.answer(&parts, &mut operation).await;
-        let mut response = answer.unwrap_or_else(|error| error.into_response(operation));
-
+        let mut response = match self.answer(&parts, &mut operation).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(operation).map(|answer| {
+                if is_sending(&parts) && !body.is_end_stream() {
+                    ResponseBody::early(Early::new(answer.into_inner(), body))
+                } else {
+                    ResponseBody::bytes(answer)
+                }
+            }),
+        };
         add_common_headers(response.headers_mut());
         response.extensions_mut().insert(operation);
         if parts.method == Method::HEAD {
             // RFC 9110 §9.3.2: the headers of a GET, its length included, and no body.
             *response.body_mut() = ResponseBody::empty();
-        }
-        if response.status().is_client_error() && !waits_to_send(&parts) {
-            drain(body, MOST_DRAINED).await;
         }
         response
     }
@@ -140,11 +141,14 @@ impl<S: BlobSource> OciRegistryService<S> {
     }
 }
 
-/// Whether the client holds its body back until it is asked for. Polling it would ask.
-// RFC 9110 §10.1.1
-fn waits_to_send(parts: &Parts) -> bool {
+/// Whether the client sends a body without being asked for it. One that expects to be asked holds
+/// it back, and polling it would ask (RFC 9110 §10.1.1).
+fn is_sending(parts: &Parts) -> bool {
+    let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
     let expect = parts.headers.get(header::EXPECT);
-    expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let waits =
+        expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    has_content && !waits
 }
 
 impl<S> Clone for OciRegistryService<S> {

@@ -239,6 +239,9 @@ pub trait BlobSource: Send + Sync + 'static {
 
     /// One page of the repositories. [`Listing::page_of`] makes one from a list in memory.
     ///
+    /// A page may begin after any name that is listed, as well as after [`Listing::next`]: the
+    /// service asks like that when the caller may see a part of the list only.
+    ///
     /// The default cannot list.
     ///
     /// # Errors

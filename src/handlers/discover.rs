@@ -9,17 +9,13 @@ use crate::{
     body::ResponseBody,
     descriptor::Descriptor,
     digest::Digest,
-    http::pagination::link_to_next,
-    listing::{Listing, Page},
+    http::pagination::{LARGEST_PAGE, link_to_next},
+    listing::{Cursor, Listing, Page},
     media_type::{ArtifactType, MediaType},
     name::{RepositoryName, Tag},
     request::{OciRequest, PageRequest},
     source::{BlobSource, BrokenPromise, ListReferrers, SourceError},
 };
-
-/// How many pages of a source are searched for visible repositories before a page of the catalog
-/// is sent that has fewer than were asked for.
-const MOST_PAGES_SEARCHED: usize = 100;
 
 impl<S: BlobSource> Call<'_, S> {
     /// `GET /v2/<name>/tags/list`.
@@ -50,7 +46,8 @@ impl<S: BlobSource> Call<'_, S> {
         artifact_type: Option<ArtifactType>,
         page: PageRequest,
     ) -> Answer<S::Body> {
-        let source_page = page.page();
+        // protocol 52: as many as fit into an answer, unless the client wants fewer
+        let source_page = Page::first(page.n.unwrap_or(usize::MAX)).after(&page.last);
         let options = ListReferrers::new(source_page).artifact_type(&artifact_type);
         let referrers = match self.store.referrers(&repository, &subject, options).await {
             Err(SourceError::NotFound(_)) => Listing::default(),
@@ -62,7 +59,7 @@ impl<S: BlobSource> Call<'_, S> {
             repository,
             subject,
             artifact_type,
-            page: page.next(cursor),
+            page: PageRequest::new(page.n, Some(cursor)),
         });
         let mut response = self.list(INDEX, &Index::of(items), next)?;
         if filtered {
@@ -94,39 +91,39 @@ impl<S: BlobSource> Call<'_, S> {
 
     /// The page of those repositories that the caller may know of.
     ///
-    /// Once the page is full the search goes on for one more, so that no link leads to a page on
-    /// which the caller sees nothing.
+    /// The search goes on for one more than the page holds, so that no link leads to a page on which
+    /// the caller sees nothing; and the link names the last that the caller sees, never one that is
+    /// hidden. It costs one call of the source for each [`LARGEST_PAGE`] names that are passed.
     async fn visible_repositories(
         &self,
         visibility: &Visibility,
         page: Page<'_>,
     ) -> Result<Listing<RepositoryName>, SourceError> {
-        let mut visible = Listing::default();
+        let mut visible: Vec<RepositoryName> = Vec::new();
         let mut after = page.after.cloned();
-        for _ in 0..MOST_PAGES_SEARCHED {
-            let is_full = visible.items.len() == page.limit;
-            let limit = if is_full {
-                page.limit
-            } else {
-                page.limit - visible.items.len()
-            };
-            let rest = Page::first(limit).after(&after);
-            let Listing { items, next } = checked(self.store.repositories(rest).await?, rest)?;
-            let mut items = items.into_iter().filter(|name| visibility.shows(name));
-            if is_full && items.next().is_some() {
-                return Ok(visible);
+        loop {
+            let searched = Page::first(LARGEST_PAGE).after(&after);
+            let listing = checked(self.store.repositories(searched).await?, searched)?;
+            for name in listing
+                .items
+                .into_iter()
+                .filter(|name| visibility.shows(name))
+            {
+                if visible.len() == page.limit {
+                    let last = visible.last().map(RepositoryName::as_str);
+                    let next = last.and_then(Cursor::from_text);
+                    return Ok(Listing::new(visible, next));
+                }
+                visible.push(name);
             }
-            visible.items.extend(items);
-            if !is_full {
-                visible.next.clone_from(&next);
+            match listing.next {
+                None => return Ok(Listing::new(visible, None)),
+                next if next == after => {
+                    return Err(SourceError::backend(BrokenPromise::SamePageNext));
+                }
+                next => after = next,
             }
-            if next.is_none() {
-                visible.next = None;
-                return Ok(visible);
-            }
-            after = next;
         }
-        Ok(visible)
     }
 
     /// A list as JSON, with a link to the page that follows.

@@ -48,8 +48,9 @@ impl RangeHeader {
             .map(str::trim)
             .filter(|spec| !spec.is_empty());
         match specs.map(parse_spec).collect::<Option<Vec<_>>>() {
-            Some(ranges) if !ranges.is_empty() => Self::Ranges(ranges),
-            _ => Self::Malformed,
+            None => Self::Malformed,
+            Some(ranges) if ranges.is_empty() => Self::Whole,
+            Some(ranges) => Self::Ranges(ranges),
         }
     }
 }
@@ -57,6 +58,7 @@ impl RangeHeader {
 /// `int-range` or `suffix-range`; nothing if it is neither, or reversed.
 fn parse_spec(spec: &str) -> Option<ByteRange> {
     let (first, last) = spec.split_once('-')?;
+    let (first, last) = (first.trim(), last.trim());
     if first.is_empty() {
         return Some(ByteRange::Suffix(parse_position(last)?));
     }

@@ -256,8 +256,10 @@ impl BlobSource for LayoutSource {
             .collect();
         // What a manifest says of itself counts for more than what a list says of it.
         referrers.extend(walk.referrers.get(subject).into_iter().flatten());
-        let referrers = referrers.into_values().cloned();
-        Ok(Listing::page_of_sorted_referrers(referrers, options))
+        Ok(Listing::page_of_sorted_referrers(
+            referrers.into_values(),
+            options,
+        ))
     }
 
     async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {

@@ -186,15 +186,12 @@ impl BlobSource for MemoryStore {
     ) -> Result<Listing<Descriptor>, SourceError> {
         self.look(repository, |repository| {
             let referrers = repository.referrers.get(subject);
-            let after = options
-                .page
-                .after
-                .and_then(|after| after.as_str().parse().ok());
-            let beginning = after.map_or(Bound::Unbounded, Bound::<Digest>::Excluded);
+            let after = options.page.after.and_then(Cursor::digest);
+            let beginning = after.map_or(Bound::Unbounded, Bound::Excluded);
             let entries = referrers
                 .into_iter()
                 .flat_map(|referrers| referrers.range((beginning, Bound::Unbounded)))
-                .map(|(_, entry)| entry.clone());
+                .map(|(_, entry)| entry);
             Ok(Listing::page_of_sorted_referrers(entries, options))
         })
     }
