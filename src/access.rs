@@ -54,6 +54,7 @@ impl fmt::Display for Access {
 
 /// What is done in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Action {
     /// Reading content and lists.
     Pull,

@@ -34,6 +34,12 @@ impl BytesBody {
     }
 }
 
+impl<T: Into<Bytes>> From<T> for BytesBody {
+    fn from(bytes: T) -> Self {
+        Self::new(bytes)
+    }
+}
+
 impl Body for BytesBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
@@ -151,8 +157,8 @@ impl<B> ResponseBody<B> {
         Self::bytes(Bytes::new())
     }
 
-    pub(crate) fn bytes(bytes: Bytes) -> Self {
-        let body = BytesBody::new(bytes);
+    pub(crate) fn bytes(bytes: impl Into<BytesBody>) -> Self {
+        let body = bytes.into();
         Self {
             kind: Kind::Bytes { body },
         }

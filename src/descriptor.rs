@@ -1,6 +1,6 @@
 //! Descriptors: how one piece of content names another.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
@@ -103,7 +103,7 @@ impl Descriptor {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
-    /// Reads a descriptor leniently from one JSON value.
+    /// Reads one leniently from a JSON value.
     pub(crate) fn parse(json: &RawValue) -> Result<Self, InvalidDescriptor> {
         // serde reads a JSON array as a struct too, field by field.
         let raw: RawDescriptor<'_> = Some(json.get())
@@ -117,15 +117,25 @@ impl Descriptor {
             .filter(|&size| size <= Self::MAX_SIZE)
             .ok_or_else(|| InvalidDescriptor::Size(Excerpt::of(size)))?;
         Ok(Self {
-            media_type: lenient(raw.media_type).map_or(MediaType::OCTET_STREAM, |Parsed(t)| t),
+            media_type: lenient(raw.media_type).unwrap_or(MediaType::OCTET_STREAM),
             digest: digest.parse()?,
             size,
             urls: lenient(raw.urls).unwrap_or_default(),
             annotations: lenient(raw.annotations).map_or_else(BTreeMap::new, Annotations::into),
             data: lenient(raw.data),
             platform: lenient(raw.platform),
-            artifact_type: lenient(raw.artifact_type).map(|Parsed(t)| t),
+            artifact_type: lenient(raw.artifact_type),
         })
+    }
+}
+
+impl FromStr for Descriptor {
+    type Err = InvalidDescriptor;
+
+    /// Reads a descriptor leniently from JSON.
+    fn from_str(json: &str) -> Result<Self, InvalidDescriptor> {
+        let json = serde_json::from_str(json).map_err(|_| InvalidDescriptor::NotAnObject)?;
+        Self::parse(json)
     }
 }
 
@@ -168,18 +178,18 @@ pub enum InvalidDescriptor {
 /// Specification: image-spec, "Image Index", `platform`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Platform {
     /// The processor, in Go's words: `amd64`, `arm64`.
     pub architecture: String,
     /// The operating system, in Go's words: `linux`.
     pub os: String,
     /// The version of the operating system.
-    #[serde(
-        rename = "os.version",
-        alias = "os_version",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty")]
     pub os_version: String,
+    /// What the operating system must be able to do: `win32k`.
+    #[serde(rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
     /// The variant of the processor: `v8`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub variant: String,
@@ -198,6 +208,13 @@ impl Platform {
             architecture: architecture.into(),
             ..Self::default()
         }
+    }
+
+    /// The same, with this variant of the processor.
+    #[must_use]
+    pub fn variant(self, variant: impl Into<String>) -> Self {
+        let variant = variant.into();
+        Self { variant, ..self }
     }
 }
 
@@ -225,16 +242,6 @@ struct RawDescriptor<'a> {
 /// The field's value, or nothing if it is missing or of the wrong kind.
 pub(crate) fn lenient<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(json?.get()).ok()
-}
-
-/// A checked name, read from a JSON string.
-pub(crate) struct Parsed<T>(pub(crate) T);
-
-impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(serde::de::Error::custom)
-    }
 }
 
 /// Annotations, without those that are no strings.

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::text::Excerpt;
+use crate::text::{Excerpt, deserialize_from_str};
 
 /// A hash algorithm that content can be verified with.
 ///
@@ -127,6 +127,8 @@ enum Hash {
     Sha512([u8; 64]),
 }
 
+deserialize_from_str!(Algorithm, Digest);
+
 impl Digest {
     /// The algorithm before the `:`.
     pub fn algorithm(&self) -> Algorithm {
@@ -147,7 +149,8 @@ impl Digest {
         self.algorithm().digest(content) == *self
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// The hash itself: 32 bytes of SHA-256 or 64 of SHA-512.
+    pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Hash::Sha256(bytes) => bytes,
             Hash::Sha512(bytes) => bytes,
@@ -159,7 +162,7 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; 128];
-        let bytes = self.bytes();
+        let bytes = self.as_bytes();
         for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 0xf)];
@@ -238,7 +241,8 @@ fn decode_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
 }
 
 /// The text is not a [`Digest`] that can be verified here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidDigest {
     /// It is no digest at all.
     #[error(

@@ -2,11 +2,11 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::{
-    body::ResponseBody,
+    body::{BytesBody, ResponseBody},
     digest::Digest,
     http::range::{ascii_header, unsatisfied_range},
     mount::MountError,
@@ -20,8 +20,7 @@ use crate::{
 ///
 /// Specification: "Error Codes"; the last two are the ones that every registry uses where the
 /// server is at fault, for which the specification has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The blob is unknown.
@@ -51,12 +50,66 @@ pub enum ErrorCode {
     /// The operation is not supported.
     Unsupported,
     /// Too many requests.
-    #[serde(rename = "TOOMANYREQUESTS")]
     TooManyRequests,
     /// The server cannot do this now. Only with status 503.
     Unavailable,
     /// The server failed. Only with status 500 and 507.
     Unknown,
+}
+
+impl ErrorCode {
+    /// The code as it stands in an error: `MANIFEST_UNKNOWN`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Denied => "DENIED",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// An error in the form that clients of a registry read, for layers that refuse requests
+    /// before the service sees them.
+    ///
+    /// It has the headers that every response of the service has. A 401 still needs its
+    /// `WWW-Authenticate`, a 429 its `Retry-After`.
+    ///
+    /// ```
+    /// # use http::StatusCode;
+    /// # use tower_oci::ErrorCode;
+    /// let mut response =
+    ///     ErrorCode::Unauthorized.response(StatusCode::UNAUTHORIZED, "this registry needs a login");
+    /// let challenge = http::HeaderValue::from_static("Basic realm=\"registry\"");
+    /// response.headers_mut().insert("www-authenticate", challenge);
+    /// assert_eq!(response.headers()["content-type"], "application/json");
+    /// ```
+    pub fn response(self, status: StatusCode, message: impl Into<String>) -> Response<BytesBody> {
+        envelope(status, vec![Entry::new(self, message.into())])
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// Why the service does not do what it was asked.
@@ -96,14 +149,16 @@ impl Error {
         match self {
             Self::ReadOnly(_) => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
             Self::Mount(error) => match error {
-                MountError::Elsewhere => (Status::NOT_FOUND, Code::Unsupported),
+                MountError::Elsewhere(_) | MountError::Prefix(_) => {
+                    (Status::NOT_FOUND, Code::Unsupported)
+                }
                 MountError::ForwardedPrefix => (Status::BAD_REQUEST, Code::Unsupported),
                 #[cfg(feature = "axum")]
                 MountError::Rewritten => (Status::INTERNAL_SERVER_ERROR, Code::Unknown),
             },
             Self::Request(error) => match error {
-                InvalidRequest::UnknownPath => (Status::NOT_FOUND, Code::Unsupported),
-                InvalidRequest::Method(_) => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
+                InvalidRequest::UnknownPath(_) => (Status::NOT_FOUND, Code::Unsupported),
+                InvalidRequest::Method { .. } => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
                 InvalidRequest::Name(_) => (Status::BAD_REQUEST, Code::NameInvalid),
                 InvalidRequest::Digest(_) => (Status::BAD_REQUEST, Code::DigestInvalid),
                 InvalidRequest::MissingDigest => (Status::BAD_REQUEST, Code::DigestInvalid),
@@ -153,7 +208,7 @@ impl Error {
     }
 
     /// The headers that a failure has besides those of every error.
-    fn header(&self) -> Option<(header::HeaderName, HeaderValue)> {
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let retry = |after: &Option<Duration>| {
             let after = after.unwrap_or_default();
             let rounded_up = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -165,7 +220,7 @@ impl Error {
         };
         match self {
             Self::ReadOnly(methods) => Some(allow(methods)),
-            Self::Request(InvalidRequest::Method(methods)) => Some(allow(methods.reads())),
+            Self::Request(InvalidRequest::Method { allowed, .. }) => Some(allow(allowed.reads())),
             Self::Source(SourceError::RangeNotSatisfiable { size }) => {
                 Some((header::CONTENT_RANGE, unsatisfied_range(*size)))
             }
@@ -177,48 +232,43 @@ impl Error {
         }
     }
 
-    fn envelope(&self, code: ErrorCode) -> Envelope {
-        let entry = |message: String, detail| Entry {
-            code,
-            message,
-            detail,
-        };
-        let errors = match self {
+    fn entries(&self, code: ErrorCode) -> Vec<Entry> {
+        match self {
             Self::Source(SourceError::MissingReferences(digests)) => {
                 let message = "the repository does not have this content";
-                let entries = digests.iter().take(MOST_ERRORS);
-                entries
-                    .map(|digest| entry(message.to_owned(), Some(Detail { digest: *digest })))
-                    .collect()
+                let entry = |digest: &Digest| Entry {
+                    code,
+                    message: message.to_owned(),
+                    detail: Some(Detail { digest: *digest }),
+                };
+                digests.iter().take(MOST_ERRORS).map(entry).collect()
             }
-            error => vec![entry(error.to_string(), None)],
-        };
-        Envelope { errors }
+            error => vec![Entry::new(code, error.to_string())],
+        }
+    }
+
+    fn response(&self) -> Response<BytesBody> {
+        let (status, code) = self.status_and_code();
+        let mut response = envelope(status, self.entries(code));
+        response.headers_mut().extend(self.header());
+        response
     }
 
     /// The response, with the cause in its extensions if the storage failed.
     pub(crate) fn into_response<B>(self, operation: Operation) -> Response<ResponseBody<B>> {
-        let (status, code) = self.status_and_code();
-        // Codes, strings and digests can always be written as JSON.
-        let json = serde_json::to_vec(&self.envelope(code)).unwrap_or_default();
-        let mut response = Response::new(ResponseBody::empty());
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CONTENT_LENGTH, json.len().into());
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some((name, value)) = self.header() {
-            headers.insert(name, value);
-        }
-        *response.body_mut() = ResponseBody::bytes(json.into());
+        let mut response = self.response().map(ResponseBody::bytes);
         if let Self::Source(error @ SourceError::Backend(_)) = self {
             trace::source_failed(operation.as_str(), &error);
             response.extensions_mut().insert(Arc::new(error));
         }
         response
+    }
+}
+
+impl InvalidRequest {
+    /// The answer that the service gives to such a request, for a layer that refuses it before.
+    pub fn into_response(self) -> Response<BytesBody> {
+        Error::Request(self).response()
     }
 }
 
@@ -242,11 +292,41 @@ fn is_length_limit(error: &(dyn StdError + 'static)) -> bool {
         .any(<dyn StdError>::is::<http_body_util::LengthLimitError>)
 }
 
-/// The body of every error.
+/// An error in the form of the protocol.
 // protocol 8
-#[derive(Serialize)]
-struct Envelope {
-    errors: Vec<Entry>,
+fn envelope(status: StatusCode, errors: Vec<Entry>) -> Response<BytesBody> {
+    #[derive(Serialize)]
+    struct Envelope {
+        errors: Vec<Entry>,
+    }
+
+    // Codes, strings and digests can always be written as JSON.
+    let json = serde_json::to_vec(&Envelope { errors }).unwrap_or_default();
+    let length = json.len();
+    let mut response = Response::new(BytesBody::new(json));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    add_common_headers(headers);
+    response
+}
+
+/// Adds the headers that every response of a registry has.
+pub(crate) fn add_common_headers(headers: &mut HeaderMap) {
+    // protocol 61
+    headers.insert(
+        HeaderName::from_static("docker-distribution-api-version"),
+        HeaderValue::from_static("registry/2.0"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
 }
 
 #[derive(Serialize)]
@@ -255,6 +335,16 @@ struct Entry {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Detail>,
+}
+
+impl Entry {
+    fn new(code: ErrorCode, message: String) -> Self {
+        Self {
+            code,
+            message,
+            detail: None,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -71,7 +71,7 @@ impl<S: BlobSource> Call<'_, S> {
 /// A response with these bytes, which the service made itself.
 fn document<B>(media_type: &'static str, bytes: Vec<u8>) -> Response<ResponseBody<B>> {
     let length = bytes.len();
-    let mut response = Response::new(ResponseBody::bytes(bytes.into()));
+    let mut response = Response::new(ResponseBody::bytes(bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_LENGTH, length.into());

@@ -102,7 +102,7 @@ impl Image {
         let below = children.iter().map(|child| child.0.height + 1);
         let height = below.max().unwrap_or(0);
         if height > Self::MAX_DEPTH {
-            return Err(ImageError::TooManyManifests);
+            return Err(ImageError::IndexTooLarge);
         }
         let mut blobs = HashMap::new();
         for descriptor in view.blobs() {
@@ -347,7 +347,7 @@ pub enum ImageError {
     /// An index lists more than [`Image::MAX_MANIFESTS`], [`Image::MAX_MANIFEST_BYTES`] or
     /// [`Image::MAX_DEPTH`] allow.
     #[error("the index lists too many manifests, or nests them too deep")]
-    TooManyManifests,
+    IndexTooLarge,
     /// The blob is larger than the caller allows.
     #[error("the blob {digest} is larger than {limit} bytes")]
     BlobTooLarge {

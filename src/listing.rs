@@ -18,7 +18,7 @@ checked_text!(Cursor);
 
 impl Cursor {
     /// The position `text`, or none if that is empty: the beginning of the list.
-    pub fn new(text: &str) -> Option<Self> {
+    pub fn from_text(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.into()))
     }
 }
@@ -54,11 +54,21 @@ impl<'a> Page<'a> {
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listing<T> {
     /// The entries, in the order of the list; at most [`Page::limit`].
     pub items: Vec<T>,
     /// Where the next page begins; none if this is the last.
     pub next: Option<Cursor>,
+}
+
+impl<T> Listing<T> {
+    /// A page with `items`, after which the list goes on at `next`.
+    ///
+    /// For lists with an order of their own; [`page_of`](Self::page_of) makes a page in byte order.
+    pub fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
+        Self { items, next }
+    }
 }
 
 impl<T> Default for Listing<T> {
@@ -98,7 +108,7 @@ impl<T: AsRef<str> + Ord> Listing<T> {
         });
         let items_of_page: Vec<T> = items.by_ref().take(page.limit).collect();
         let next = match (items_of_page.last(), items.next()) {
-            (Some(last), Some(_)) => Cursor::new(last.as_ref()),
+            (Some(last), Some(_)) => Cursor::from_text(last.as_ref()),
             _ => None,
         };
         Self {
@@ -147,7 +157,7 @@ impl Listing<Descriptor> {
             if let Some(last) = page.items.last()
                 && (page.items.len() == options.page.limit || bytes > options.max_bytes)
             {
-                page.next = Cursor::new(&last.digest.to_string());
+                page.next = Cursor::from_text(&last.digest.to_string());
                 break;
             }
             page.items.push(referrer);

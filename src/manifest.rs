@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    descriptor::{Annotations, Descriptor, InvalidDescriptor, Parsed, lenient},
+    descriptor::{Annotations, Descriptor, InvalidDescriptor, lenient},
     digest::{Algorithm, Digest},
     media_type::{ArtifactType, MediaType},
 };
@@ -98,18 +98,33 @@ impl Manifest {
     pub fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
+
+    /// The digest of the subject that this manifest refers to, and its own entry in the list of
+    /// that subject's referrers; nothing if it refers to nothing.
+    ///
+    /// For storage that lists referrers itself: see
+    /// [`BlobSource::referrers`](crate::BlobSource::referrers).
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not a JSON object.
+    pub fn referrer(&self) -> Result<Option<(Digest, Descriptor)>, InvalidManifest> {
+        let view = ManifestView::parse(&self.bytes)?;
+        let subject = view.subject.as_ref().map(|subject| subject.digest);
+        Ok(subject.map(|subject| (subject, view.referrer(self))))
+    }
 }
 
 /// Why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidManifest {
-    /// They are not JSON, or an object that names a field twice.
-    #[error("a manifest is a JSON object: {0}")]
-    Json(#[source] serde_json::Error),
-    /// They are JSON, but not an object.
-    #[error("a manifest is a JSON object, this is another JSON value")]
+    /// They do not begin as a JSON object does.
+    #[error("a manifest is a JSON object")]
     NotAnObject,
+    /// They begin as a JSON object, and are none, or one that names a field twice.
+    #[error("the manifest is broken JSON")]
+    Json(#[source] serde_json::Error),
     /// They do not say of which media type they are.
     #[error("the manifest has no mediaType, and no fields that tell it")]
     NoMediaType,
@@ -140,14 +155,14 @@ pub(crate) struct ManifestView {
 
 impl ManifestView {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        let raw: RawManifest<'_> = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
         // serde reads a JSON array as a struct too, field by field.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(InvalidManifest::NotAnObject);
         }
+        let raw: RawManifest<'_> = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
         let mut view = Self {
-            declared_type: lenient(raw.media_type).map(|Parsed(t)| t),
-            artifact_type: lenient(raw.artifact_type).map(|Parsed(t)| t),
+            declared_type: lenient(raw.media_type),
+            artifact_type: lenient(raw.artifact_type),
             annotations: lenient(raw.annotations).map_or_else(BTreeMap::new, Annotations::into),
             lists_manifests: raw.manifests.is_some(),
             lists_layers: raw.config.is_some() || raw.layers.is_some(),

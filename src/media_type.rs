@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::text::{Excerpt, Text, checked_text};
+use crate::text::{Excerpt, Text, checked_text, deserialize_from_str};
 
 /// A media type without parameters: `application/vnd.oci.image.manifest.v1+json`.
 ///
@@ -20,6 +20,7 @@ use crate::text::{Excerpt, Text, checked_text};
 pub struct MediaType(Text);
 
 checked_text!(MediaType);
+deserialize_from_str!(MediaType, ArtifactType);
 
 impl MediaType {
     /// An OCI image manifest, or an artifact in that shape.
@@ -95,7 +96,7 @@ fn is_restricted_name(name: &str) -> bool {
 }
 
 /// The text is not a [`MediaType`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a media type: two names around a '/', as in application/json")]
 pub struct InvalidMediaType(Excerpt);
 
@@ -134,6 +135,6 @@ impl From<MediaType> for ArtifactType {
 }
 
 /// The text is not an [`ArtifactType`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not an artifact type: 1 to 255 printable ASCII characters, as a media type has")]
 pub struct InvalidArtifactType(Excerpt);

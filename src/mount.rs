@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{request::Parts, uri::PathAndQuery};
+use http::{Request, Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{
     request::{InvalidRequest, OciRequest},
@@ -21,9 +21,19 @@ const API_ROOT: &str = "/v2";
 /// 2. the service itself:
 ///    [`nested_at`](crate::OciRegistryService::nested_at),
 ///    [`served_at`](crate::OciRegistryService::served_at);
-/// 3. axum, with the feature `axum`: `nest`, `nest_service`, `route_service` and
+/// 3. axum 0.8, with the feature `axum`: `nest`, `nest_service`, `route_service` and
 ///    `fallback_service` need nothing, at any depth and with any captures;
 /// 4. else the path is taken as it stands, and begins with `/v2`.
+///
+/// Not every way to mount leads all of the API to the service. Many clients begin with `/v2/`, some
+/// with `/v2`:
+///
+/// | axum | reaches the service |
+/// |---|---|
+/// | `nest_service("/v2", registry)`, `fallback_service(registry)` | everything |
+/// | `nest_service("/v2/", registry)` | all but `/v2` |
+/// | `nest("/v2", Router::new().fallback_service(registry))` | all but `/v2/` |
+/// | `route_service("/v2/{*rest}", registry)` | all but `/v2/` and `/v2` |
 ///
 /// Links are always path-absolute: `/registry/v2/…`, never with a scheme and a host, which are
 /// wrong behind a proxy.
@@ -78,15 +88,17 @@ impl Mount {
         &self.prefix
     }
 
-    /// Parses a request as a client sent it, for a layer that sees the whole path: one around the
-    /// router that the service is nested in.
+    /// Parses a request as a client sent it, for a layer that decides about access.
+    ///
+    /// The layer stands around the router that the service is nested in, where paths are whole. With
+    /// the feature `axum` it may stand inside as well: axum keeps the path that the client sent.
+    /// [`Access`](crate::Access) shows a whole layer.
     ///
     /// ```
     /// # use tower_oci::Mount;
     /// let mount = Mount::nested_at("/registry/v2")?;
     /// let request = http::Request::get("/registry/v2/demo/tags/list").body(())?;
-    /// let (parts, ()) = request.into_parts();
-    /// let access = mount.parse(&parts)?.required_access();
+    /// let access = mount.parse(&request)?.required_access();
     /// assert_eq!(access.map(|access| access.to_string()).as_deref(), Some("repository:demo:pull"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -94,12 +106,26 @@ impl Mount {
     /// # Errors
     ///
     /// [`InvalidRequest`]: the path is not below the mount, or the request is none of the
-    /// protocol's. The service will answer it; the layer hands it on.
-    pub fn parse(&self, parts: &Parts) -> Result<OciRequest, InvalidRequest> {
-        let path = below(parts.uri.path(), &self.prefix).ok_or(InvalidRequest::UnknownPath)?;
-        let query = parts.uri.query().unwrap_or_default();
-        OciRequest::parse(&parts.method, path, query)
+    /// protocol's. Refuse it, with [`InvalidRequest::into_response`]. Do not hand it on unchecked:
+    /// if the mount is a mistake, or a layer in between trims a slash from the path, the service may
+    /// find more in it.
+    pub fn parse<B>(&self, request: &Request<B>) -> Result<OciRequest, InvalidRequest> {
+        let uri = original_uri(request);
+        let unknown = || InvalidRequest::UnknownPath(Excerpt::of(uri.path()));
+        let path = below(uri.path(), &self.prefix).ok_or_else(unknown)?;
+        OciRequest::parse(request.method(), path, uri.query().unwrap_or_default())
     }
+}
+
+#[cfg(feature = "axum")]
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    let original = request.extensions().get::<axum::extract::OriginalUri>();
+    original.map_or(request.uri(), |original| &original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    request.uri()
 }
 
 impl Default for Mount {
@@ -120,8 +146,10 @@ pub struct InvalidMount(Excerpt);
 /// Why a request has no place in the registry.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MountError {
-    #[error("the path is not one of the registry API")]
-    Elsewhere,
+    #[error("the path is not below {0:?}, where this registry is")]
+    Elsewhere(String),
+    #[error("the registry cannot be at {0}")]
+    Prefix(Excerpt),
     #[error("X-Forwarded-Prefix is not one absolute path of visible ASCII characters")]
     ForwardedPrefix,
     #[cfg(feature = "axum")]
@@ -156,7 +184,7 @@ impl<'a> Location<'a> {
             }
         }
         if !is_prefix(&location.prefix) {
-            return Err(MountError::Elsewhere);
+            return Err(MountError::Prefix(Excerpt::of(&location.prefix)));
         }
         Ok(location)
     }
@@ -165,7 +193,9 @@ impl<'a> Location<'a> {
         let prefix = mount.prefix();
         let path = match mount.path {
             ArrivingPath::Stripped => path,
-            ArrivingPath::Whole => below(path, prefix).ok_or(MountError::Elsewhere)?,
+            ArrivingPath::Whole => {
+                below(path, prefix).ok_or_else(|| MountError::Elsewhere(prefix.to_owned()))?
+            }
         };
         Ok(Self {
             prefix: prefix.into(),
@@ -175,11 +205,14 @@ impl<'a> Location<'a> {
 
     /// A path whose beginning `outer` was taken away, and that has to begin with `/v2` itself.
     fn below_outer(outer: &'a str, path: &'a str) -> Result<Self, MountError> {
-        let path = below(path, API_ROOT).ok_or(MountError::Elsewhere)?;
-        Ok(Self {
-            prefix: format!("{outer}{API_ROOT}").into(),
-            path,
-        })
+        let prefix = format!("{outer}{API_ROOT}");
+        match below(path, API_ROOT) {
+            None => Err(MountError::Elsewhere(prefix)),
+            Some(path) => Ok(Self {
+                prefix: prefix.into(),
+                path,
+            }),
+        }
     }
 
     #[cfg(not(feature = "axum"))]

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     digest::{Digest, InvalidDigest},
-    text::{Excerpt, Text, checked_text},
+    text::{Excerpt, Text, checked_text, deserialize_from_str},
 };
 
 /// The name of a repository: `library/alpine`.
@@ -30,6 +30,7 @@ use crate::{
 pub struct RepositoryName(Text);
 
 checked_text!(RepositoryName);
+deserialize_from_str!(RepositoryName, Tag, Reference, UploadId);
 
 impl RepositoryName {
     /// The longest name, in bytes. Clients keep `host:port/name` within 255.
@@ -70,7 +71,7 @@ fn is_name_component(component: &str) -> bool {
 }
 
 /// The text is not a [`RepositoryName`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} is not a repository name: lower-case letters and digits, joined by '.', '_', '__' or \
      '-' and separated by '/', at most 255 bytes"
@@ -141,7 +142,7 @@ impl FromStr for Tag {
 }
 
 /// The text is not a [`Tag`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} is not a tag: a letter, digit or '_', then at most 127 letters, digits, '.', '_' or '-'"
 )]
@@ -199,8 +200,9 @@ impl From<Digest> for Reference {
 }
 
 /// The text is neither a [`Tag`] nor a [`Digest`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
+#[non_exhaustive]
 pub enum InvalidReference {
     /// It has no `:`, and is not a tag.
     Tag(#[from] InvalidTag),
@@ -234,6 +236,6 @@ impl FromStr for UploadId {
 }
 
 /// The text is not an [`UploadId`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not the id of an upload session")]
 pub struct InvalidUploadId(Excerpt);

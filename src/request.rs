@@ -44,42 +44,42 @@ pub enum OciRequest {
     Ping,
     /// `GET /v2/<name>/manifests/<reference>` (end-3).
     GetManifest {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The tag or digest.
         reference: Reference,
     },
     /// `HEAD /v2/<name>/manifests/<reference>` (end-3).
     HeadManifest {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The tag or digest.
         reference: Reference,
     },
     /// `GET /v2/<name>/blobs/<digest>` (end-2).
     GetBlob {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The digest.
         digest: Digest,
     },
     /// `HEAD /v2/<name>/blobs/<digest>` (end-2).
     HeadBlob {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The digest.
         digest: Digest,
     },
     /// `POST /v2/<name>/blobs/uploads/` (end-4a): opens an upload session.
     StartUpload {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
         /// What the client will verify with, if it says so.
         algorithm: Option<Algorithm>,
     },
     /// `POST /v2/<name>/blobs/uploads/?digest=<digest>` (end-4b): a blob in one request.
     PushBlob {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
         /// The digest of the body.
         digest: Digest,
@@ -87,93 +87,94 @@ pub enum OciRequest {
     /// `POST /v2/<name>/blobs/uploads/?mount=<digest>&from=<name>` (end-11): a blob from another
     /// repository of this registry.
     MountBlob {
-        /// Where to.
+        /// The repository that gets it.
         repository: RepositoryName,
-        /// Which.
+        /// The digest.
         digest: Digest,
-        /// Where from; without it, from wherever the caller may read.
+        /// The repository that has it; without it, any that the caller may read.
         from: Option<RepositoryName>,
     },
     /// `GET /v2/<name>/blobs/uploads/<id>` (end-13): how far an upload has come.
     UploadStatus {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which session.
+        /// The upload session.
         upload: UploadId,
     },
     /// `PATCH /v2/<name>/blobs/uploads/<id>` (end-5): the next piece of an upload.
     AppendUpload {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which session.
+        /// The upload session.
         upload: UploadId,
     },
     /// `PUT /v2/<name>/blobs/uploads/<id>?digest=<digest>` (end-6): the end of an upload.
     FinishUpload {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which session.
+        /// The upload session.
         upload: UploadId,
         /// The digest of the whole blob.
         digest: Digest,
     },
     /// `DELETE /v2/<name>/blobs/uploads/<id>` (end-14): gives an upload up.
     CancelUpload {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which session.
+        /// The upload session.
         upload: UploadId,
     },
     /// `PUT /v2/<name>/manifests/<reference>` (end-7).
     PutManifest {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// What it is to be known by.
+        /// The tag or digest that it is to be known by.
         reference: Reference,
         /// The tags of `?tag=`, for a push by digest.
         tags: Vec<Tag>,
     },
     /// `DELETE /v2/<name>/manifests/<reference>` (end-9): a tag, or a manifest with its tags.
     DeleteManifest {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The tag or digest.
         reference: Reference,
     },
     /// `DELETE /v2/<name>/blobs/<digest>` (end-10).
     DeleteBlob {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which.
+        /// The digest.
         digest: Digest,
     },
     /// `GET /v2/<name>/tags/list` (end-8).
     ListTags {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// Which part of the list.
+        /// The part of the list.
         page: PageRequest,
     },
     /// `GET /v2/<name>/referrers/<digest>` (end-12).
     ListReferrers {
-        /// Where.
+        /// The repository.
         repository: RepositoryName,
-        /// What they refer to.
+        /// The manifest that they refer to.
         subject: Digest,
         /// Only those of this type.
         artifact_type: Option<ArtifactType>,
-        /// Which part of the list.
+        /// The part of the list.
         page: PageRequest,
     },
     /// `GET /v2/_catalog`: the repositories, an extension that clients rely on.
     ListRepositories {
-        /// Which part of the list.
+        /// The part of the list.
         page: PageRequest,
     },
 }
 
 /// The part of a list that a request asks for: `?n=<number>&last=<position>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct PageRequest {
     /// How many entries, if the client says so. A number beyond 64 bits counts as the largest.
     pub n: Option<usize>,
@@ -384,6 +385,11 @@ impl OciRequest {
 }
 
 impl PageRequest {
+    /// The page of `n` entries after `last`.
+    pub fn new(n: Option<usize>, last: Option<Cursor>) -> Self {
+        Self { n, last }
+    }
+
     fn write(&self, uri: &mut PathAndQuery) {
         if let Some(n) = self.n {
             uri.parameter("n", &n);

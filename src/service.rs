@@ -10,12 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
     body::{BoxError, ResponseBody, drain},
+    error::add_common_headers,
     handlers::{Answer, Call},
     mount::{InvalidMount, Location, Mount},
     operation::Operation,
@@ -111,16 +113,7 @@ impl<S: BlobSource> OciRegistryService<S> {
         let answer = self.answer(&parts, &mut operation).await;
         let mut response = answer.unwrap_or_else(|error| error.into_response(operation));
 
-        let headers = response.headers_mut();
-        // protocol 61
-        headers.insert(
-            HeaderName::from_static("docker-distribution-api-version"),
-            HeaderValue::from_static("registry/2.0"),
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        add_common_headers(response.headers_mut());
         response.extensions_mut().insert(operation);
         if parts.method == Method::HEAD {
             // RFC 9110 §9.3.2: the headers of a GET, its length included, and no body.
@@ -191,9 +184,7 @@ where
 }
 
 /// The future of [`OciRegistryService`].
-pub struct ResponseFuture<B>(Pin<Box<FutureResponse<B>>>);
-
-type FutureResponse<B> = dyn Future<Output = Result<Response<ResponseBody<B>>, Infallible>> + Send;
+pub struct ResponseFuture<B>(BoxFuture<'static, Result<Response<ResponseBody<B>>, Infallible>>);
 
 impl<B> fmt::Debug for ResponseFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,9 +3,7 @@
 //! The same calls make the same bytes on every run and on every machine, so a digest can stand in
 //! a test.
 
-use std::io;
-
-use crate::image::ImageError;
+use crate::{body::BoxError, image::ImageError, text::Excerpt};
 
 mod document;
 mod image;
@@ -19,11 +17,16 @@ pub use index::IndexBuilder;
 #[non_exhaustive]
 pub enum BuildError {
     /// A file's path cannot stand in an archive.
-    #[error("a path cannot stand in an archive: {0}")]
-    Path(io::ErrorKind),
+    #[error("{path} cannot stand in an archive: {reason}")]
+    Path {
+        /// The path.
+        path: Excerpt,
+        /// Why not.
+        reason: String,
+    },
     /// The configuration cannot be written.
     #[error("the configuration of the image cannot be written")]
-    Config(#[source] crate::BoxError),
+    Config(#[source] BoxError),
     /// The parts make no image.
     #[error(transparent)]
     Image(#[from] ImageError),

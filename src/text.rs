@@ -27,7 +27,7 @@ impl From<&str> for Text {
 /// The beginning of a value that was refused, quoted and escaped, as error messages show it.
 ///
 /// At most 80 characters of the value, so that an error is never longer than its cause.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Excerpt(String);
 
 impl Excerpt {
@@ -52,6 +52,14 @@ impl fmt::Debug for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// An error with all its causes, for a log.
+#[cfg(any(feature = "fs", feature = "testing"))]
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = errors.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// Gives a newtype over [`Text`] the traits of a string that was checked once.
@@ -116,6 +124,18 @@ macro_rules! checked_text {
             }
         }
 
+        impl ::std::cmp::PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.as_str() == other
+            }
+        }
+
+        impl ::std::cmp::PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.as_str() == *other
+            }
+        }
+
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
@@ -124,4 +144,28 @@ macro_rules! checked_text {
     };
 }
 
-pub(crate) use checked_text;
+/// Lets a checked value be read where configuration is: from a string, through its parser.
+macro_rules! deserialize_from_str {
+    ($($name:ident),+) => {
+        $(
+            impl<'de> ::serde::Deserialize<'de> for $name {
+                fn deserialize<D: ::serde::Deserializer<'de>>(
+                    deserializer: D,
+                ) -> Result<Self, D::Error> {
+                    let text = ::std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                    text.parse().map_err(::serde::de::Error::custom)
+                }
+            }
+
+            impl ::std::convert::TryFrom<&str> for $name {
+                type Error = <Self as ::std::str::FromStr>::Err;
+
+                fn try_from(text: &str) -> Result<Self, Self::Error> {
+                    text.parse()
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use {checked_text, deserialize_from_str};

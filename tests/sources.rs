@@ -199,7 +199,14 @@ async fn the_service_asks_through_all_wrappers_for_no_more_than_it_needs() {
     let uri = blob_uri(b"0123456789");
     let etag = format!("\"{}\"", digest(b"0123456789"));
     let manifest_etag = format!("\"{}\"", manifest().digest());
-    let rows: &[(&str, &str, &[(&str, &str)], u16, &[&str])] = &[
+    type Row<'a> = (
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+        u16,
+        &'a [&'a str],
+    );
+    let rows: &[Row<'_>] = &[
         // protocol 19: HEAD opens nothing.
         ("HEAD", &uri, &[], 200, &["stat_blob demo"]),
         (
@@ -459,6 +466,11 @@ async fn referrers_of_anything_unknown_are_an_empty_index() {
             assert_eq!((answer.status.as_u16(), digests_of(&answer)), (200, vec![]));
         }
     }
+    // What is no index lists nothing, whoever pushed it to the fallback tag.
+    let broken = Manifest::new(MediaType::OCI_INDEX, "no JSON");
+    let broken = Scripted::new().on_manifest(move |_| Ok(broken.clone().into()));
+    let answer = get(&OciRegistryService::new(Minimal(broken)), &uri).await;
+    assert_eq!((answer.status.as_u16(), digests_of(&answer)), (200, vec![]));
     // Not knowing is not the same as knowing that there are none.
     let failing = Scripted::new().on_manifest(|_| Err(SourceError::backend(SECRET)));
     let answer = get(&OciRegistryService::new(Minimal(failing)), &uri).await;
@@ -731,7 +743,14 @@ async fn an_answer_that_a_source_may_not_give_is_a_failure_of_the_storage() {
             next: None,
         })
     };
-    let rows: Vec<(&str, Scripted, &str, &str, &[(&str, &str)])> = vec![
+    type Row<'a> = (
+        &'a str,
+        Scripted,
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+    );
+    let rows: Vec<Row<'_>> = vec![
         (
             "another manifest than asked for",
             Scripted::new().on_manifest(move |_| Ok(other.clone().into())),
@@ -1049,6 +1068,29 @@ async fn a_blob_that_is_promised_empty_and_is_not_never_sends_a_byte() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-length"], "0");
     assert_eq!(drained(response).await.0, b"");
+}
+
+#[tokio::test]
+async fn a_blob_of_an_absurd_size_does_no_harm() {
+    let source = Scripted::new()
+        .on_stat_blob(|_| Ok(BlobInfo::seekable(u64::MAX)))
+        .on_blob(|_| {
+            Ok(content(
+                BlobInfo::seekable(u64::MAX),
+                0..u64::MAX,
+                pieces([]),
+            ))
+        });
+    let service = OciRegistryService::new(source);
+    for range in [
+        "bytes=0-9223372036854775807,9223372036854775808-18446744073709551614",
+        "bytes=0-18446744073709551615",
+        "bytes=-18446744073709551615",
+    ] {
+        let response = raw(&service, &blob_uri(b"x"), range).await;
+        assert_eq!(response.status(), 206, "{range}");
+        assert!(drained(response).await.1.is_some(), "{range}");
+    }
 }
 
 // ---- redirects, and sources that cannot seek ------------------------------------------------

@@ -124,14 +124,9 @@ fn reachable(address: SocketAddr) -> String {
     }
 }
 
-/// An error, with those of its causes that it does not tell itself.
+/// An error with its causes.
 fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line.replace('\n', " ")
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = errors.map(ToString::to_string).collect();
+    texts.join(": ").replace('\n', " ")
 }

@@ -65,11 +65,8 @@ where
                 None => return Poll::Ready(Some(Err(WrongLength::TooShort(*this.left).into()))),
             };
             match this.left.checked_sub(piece.len() as u64) {
+                // Whatever follows the last piece is too much too: it is not empty.
                 None => return Poll::Ready(Some(Err(WrongLength::TooLong.into()))),
-                // Whatever follows the last piece is too much, even before it is kept back.
-                Some(_) if this.last.is_some() => {
-                    return Poll::Ready(Some(Err(WrongLength::TooLong.into())));
-                }
                 Some(0) => {
                     *this.left = 0;
                     if this.body.is_end_stream() {

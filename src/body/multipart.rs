@@ -1,17 +1,17 @@
 use std::{
     collections::VecDeque,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{BoxError, DynBody, Exact};
 use crate::trace;
 
-type Opening = Pin<Box<dyn Future<Output = Result<DynBody, BoxError>> + Send>>;
+type Opening = BoxFuture<'static, Result<DynBody, BoxError>>;
 
 /// One part of a [`Multipart`]: the text before it, and how its bytes are opened.
 pub(crate) struct Part {
@@ -40,12 +40,13 @@ enum State {
 
 impl Multipart {
     pub(crate) fn new(parts: VecDeque<Part>, tail: Bytes) -> Self {
-        let of_parts: u64 = parts
-            .iter()
-            .map(|part| part.head.len() as u64 + part.length)
-            .sum();
+        // A source may claim any size; one beyond 64 bits will fail when its body ends.
+        let length = parts.iter().fold(tail.len() as u64, |sum, part| {
+            let head = part.head.len() as u64;
+            sum.saturating_add(head).saturating_add(part.length)
+        });
         Self {
-            left: of_parts + tail.len() as u64,
+            left: length,
             parts,
             tail,
             state: State::BetweenParts,

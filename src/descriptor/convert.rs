@@ -1,5 +1,7 @@
 //! Descriptors to and from those of the `oci-spec` crate.
 
+use std::collections::HashMap;
+
 use oci_spec::{
     OciSpecError,
     image::{
@@ -29,9 +31,12 @@ impl TryFrom<&OciDescriptor> for Descriptor {
     /// [`InvalidDescriptor`]: the digest cannot be verified here, or the size is beyond
     /// [`Descriptor::MAX_SIZE`].
     fn try_from(descriptor: &OciDescriptor) -> Result<Self, InvalidDescriptor> {
-        // Both crates write the field names of the specification.
         let json = to_raw_value(descriptor).map_err(|_| InvalidDescriptor::NotAnObject)?;
-        Self::parse(&json)
+        Ok(Self {
+            // `oci-spec` writes two fields of a platform by names that are not the specification's.
+            platform: descriptor.platform().as_ref().map(Platform::from),
+            ..Self::parse(&json)?
+        })
     }
 }
 
@@ -51,9 +56,8 @@ impl TryFrom<&Descriptor> for OciDescriptor {
             converted = converted.urls(descriptor.urls.clone());
         }
         if !descriptor.annotations.is_empty() {
-            let annotations = descriptor.annotations.clone().into_iter();
-            converted =
-                converted.annotations(annotations.collect::<std::collections::HashMap<_, _>>());
+            let annotations: HashMap<_, _> = descriptor.annotations.clone().into_iter().collect();
+            converted = converted.annotations(annotations);
         }
         if let Some(data) = &descriptor.data {
             converted = converted.data(data.as_str());
@@ -68,6 +72,18 @@ impl TryFrom<&Descriptor> for OciDescriptor {
     }
 }
 
+impl From<&OciPlatform> for Platform {
+    fn from(platform: &OciPlatform) -> Self {
+        Self {
+            architecture: platform.architecture().to_string(),
+            os: platform.os().to_string(),
+            os_version: platform.os_version().clone().unwrap_or_default(),
+            os_features: platform.os_features().clone().unwrap_or_default(),
+            variant: platform.variant().clone().unwrap_or_default(),
+        }
+    }
+}
+
 impl TryFrom<&Platform> for OciPlatform {
     type Error = OciSpecError;
 
@@ -77,6 +93,9 @@ impl TryFrom<&Platform> for OciPlatform {
             .os(platform.os.as_str());
         if !platform.os_version.is_empty() {
             converted = converted.os_version(platform.os_version.as_str());
+        }
+        if !platform.os_features.is_empty() {
+            converted = converted.os_features(platform.os_features.clone());
         }
         if !platform.variant.is_empty() {
             converted = converted.variant(platform.variant.as_str());

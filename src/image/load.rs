@@ -1,6 +1,8 @@
 //! Loading an image from a source, with the manifests that it lists.
 
-use std::{collections::HashMap, future::Future, pin::Pin};
+use std::collections::HashMap;
+
+use futures_util::future::BoxFuture;
 
 use super::{Image, ImageError, Origin};
 use crate::{
@@ -36,7 +38,7 @@ impl Loading {
         let mut children = Vec::new();
         for entry in view.child_manifests() {
             if depth == Image::MAX_DEPTH {
-                return Err(ImageError::TooManyManifests);
+                return Err(ImageError::IndexTooLarge);
             }
             children.extend(self.child(entry.digest, depth + 1).await?);
         }
@@ -48,7 +50,7 @@ impl Loading {
         &mut self,
         digest: Digest,
         depth: usize,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Image>, ImageError>> + Send + '_>> {
+    ) -> BoxFuture<'_, Result<Option<Image>, ImageError>> {
         Box::pin(async move {
             if let Some(image) = self.loaded.get(&digest) {
                 return Ok(image.clone());
@@ -66,7 +68,7 @@ impl Loading {
     async fn manifest(&mut self, reference: &Reference) -> Result<Manifest, ImageError> {
         self.manifests += 1;
         if self.manifests > Image::MAX_MANIFESTS {
-            return Err(ImageError::TooManyManifests);
+            return Err(ImageError::IndexTooLarge);
         }
         let Origin { source, repository } = &self.origin;
         let options = GetManifest::default();
@@ -78,7 +80,7 @@ impl Loading {
         };
         self.bytes += manifest.size();
         if self.bytes > Image::MAX_MANIFEST_BYTES {
-            return Err(ImageError::TooManyManifests);
+            return Err(ImageError::IndexTooLarge);
         }
         match reference {
             Reference::Tag(_) => Ok(manifest),

@@ -22,10 +22,12 @@ pub(super) fn request(
     path: &str,
     query: Query<'_>,
 ) -> Result<OciRequest, InvalidRequest> {
-    let endpoint = Endpoint::parse(path).ok_or(InvalidRequest::UnknownPath)?;
-    let methods = endpoint.methods();
-    if !methods.reads.contains(method) && !methods.writes.contains(method) {
-        return Err(InvalidRequest::Method(methods));
+    let unknown = || InvalidRequest::UnknownPath(Excerpt::of(path));
+    let endpoint = Endpoint::parse(path).ok_or_else(unknown)?;
+    let allowed = endpoint.methods();
+    if !allowed.reads.contains(method) && !allowed.writes.contains(method) {
+        let method = Excerpt::of(method.as_str());
+        return Err(InvalidRequest::Method { method, allowed });
     }
     endpoint.request(method, query)
 }
@@ -39,7 +41,9 @@ impl PageRequest {
             }
             Some(n) => return Err(InvalidRequest::PageSize(Excerpt::of(&n))),
         };
-        let last = query.first("last").and_then(|last| Cursor::new(&last));
+        let last = query
+            .first("last")
+            .and_then(|last| Cursor::from_text(&last));
         Ok(Self { n, last })
     }
 }
@@ -240,17 +244,24 @@ impl AllowedMethods {
     }
 }
 
-/// Why a request is none of the protocol's. The service answers it; a layer that meets one hands
-/// the request on.
-#[derive(Debug, thiserror::Error)]
+/// Why a request is none of the protocol's.
+///
+/// [`into_response`](Self::into_response) is the answer that the service gives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRequest {
     /// The path is not one of the protocol's.
-    #[error("the path is not one of the registry API")]
-    UnknownPath,
+    #[error("{0} is not a path of the registry API")]
+    UnknownPath(Excerpt),
     /// The path does not have this method.
-    #[error("the path does not have this method")]
-    Method(AllowedMethods),
+    #[error("{method} is not a method of this path")]
+    #[non_exhaustive]
+    Method {
+        /// The method.
+        method: Excerpt,
+        /// Those that the path has.
+        allowed: AllowedMethods,
+    },
     /// The path names no repository.
     #[error(transparent)]
     Name(#[from] InvalidName),

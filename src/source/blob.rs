@@ -7,7 +7,7 @@ use super::SourceError;
 use crate::body::{BytesBody, slice};
 
 /// How a blob is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct GetBlob {
     /// The part that is wanted; all of it if there is none.
@@ -111,6 +111,7 @@ impl Blob<BytesBody> {
 
 /// The bytes of a blob, or a part of them.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BlobContent<B> {
     /// What is known of the whole blob.
     pub info: BlobInfo,
@@ -118,6 +119,13 @@ pub struct BlobContent<B> {
     pub range: Range<u64>,
     /// Yields exactly the bytes of `range`.
     pub body: B,
+}
+
+impl<B> BlobContent<B> {
+    /// The part `range` of a blob, which `body` yields; `0..info.size` for the whole.
+    pub fn new(info: BlobInfo, range: Range<u64>, body: B) -> Self {
+        Self { info, range, body }
+    }
 }
 
 /// What is known of a blob without opening it.

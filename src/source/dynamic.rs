@@ -1,4 +1,6 @@
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
 
 use super::{
     Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
@@ -36,7 +38,7 @@ impl fmt::Debug for DynSource {
     }
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+type Answer<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
 
 /// [`BlobSource`] with boxed futures, so that it can be a trait object.
 trait ObjectSafe: Send + Sync {

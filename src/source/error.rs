@@ -4,6 +4,7 @@ use crate::{body::BoxError, digest::Digest};
 
 /// What does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissingContent {
     /// The repository.
     Repository,

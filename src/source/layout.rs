@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use self::{
     file::FileError,
-    refreshed::off_thread,
+    refreshed::on_blocking_thread,
     tree::Tree,
     view::{FoundManifest, Layout, View, WhenGone},
 };
@@ -111,7 +111,9 @@ impl LayoutSource {
             }
             Ok(named)
         };
-        let named = off_thread(open).await.map_err(LayoutError::runtime)??;
+        let named = on_blocking_thread(open)
+            .await
+            .map_err(LayoutError::runtime)??;
         Ok(Self(Layouts::Named(Arc::new(named))))
     }
 
@@ -128,7 +130,7 @@ impl LayoutSource {
     /// JSON.
     pub async fn open_tree(root: impl Into<PathBuf>) -> Result<Self, LayoutError> {
         let root = root.into();
-        let tree = off_thread(|| Tree::open(root)).await;
+        let tree = on_blocking_thread(|| Tree::open(root)).await;
         let tree = tree.map_err(LayoutError::runtime)??;
         Ok(Self(Layouts::Tree(Arc::new(tree))))
     }
@@ -152,7 +154,9 @@ impl FoundManifest {
     ) -> Result<T, SourceError> {
         let answer = |error| self.file.answer(error, MissingContent::Manifest);
         let file = self.file.clone();
-        off_thread(move || look(&file)).await?.map_err(answer)
+        on_blocking_thread(move || look(&file))
+            .await?
+            .map_err(answer)
     }
 }
 
@@ -191,7 +195,7 @@ impl BlobSource for LayoutSource {
         let file = self.view(repository).await?.blob(digest).await?;
         let runtime = Handle::try_current().map_err(SourceError::backend)?;
         let open = move || file.open_blob(options.range, runtime);
-        Ok(Blob::Content(off_thread(open).await??))
+        Ok(Blob::Content(on_blocking_thread(open).await??))
     }
 
     async fn stat_blob(
@@ -204,7 +208,7 @@ impl BlobSource for LayoutSource {
             file.length()
                 .map_err(|error| file.answer(error, MissingContent::Blob))
         };
-        Ok(BlobInfo::seekable(off_thread(stat).await??))
+        Ok(BlobInfo::seekable(on_blocking_thread(stat).await??))
     }
 
     async fn stat_manifest(
@@ -239,8 +243,8 @@ impl BlobSource for LayoutSource {
         let listed = match view.manifest(&Tag::referrers_of(subject).into()).await {
             Ok(index) => {
                 let index = index.on_file(file::ContentFile::read_manifest).await?;
-                let index = ManifestView::parse(&index).map_err(SourceError::backend)?;
-                index.manifests
+                // Anybody may write anything to a tag: what is no index lists nothing.
+                ManifestView::parse(&index).unwrap_or_default().manifests
             }
             Err(SourceError::NotFound(_)) => Vec::new(),
             Err(error) => return Err(error),

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use oci_spec::image::{Config, ImageConfigurationBuilder, RootFsBuilder};
@@ -12,6 +12,7 @@ use crate::{
     digest::Algorithm,
     image::Image,
     media_type::{ArtifactType, MediaType},
+    text::{Excerpt, with_causes},
 };
 
 /// Makes an image, or an artifact in the shape of one, in memory.
@@ -37,8 +38,8 @@ pub struct ImageBuilder {
     layers: Vec<Layer>,
     annotations: BTreeMap<String, String>,
     subject: Option<Descriptor>,
-    /// The first mistake in the calls so far; `build` returns it.
-    mistake: Option<io::ErrorKind>,
+    /// The first mistake in the calls so far, which `build` returns: a path, and what is wrong.
+    mistake: Option<(Excerpt, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,8 +121,8 @@ impl ImageBuilder {
     {
         match archive(files) {
             Ok(bytes) => self.layer(MediaType::OCI_LAYER, bytes),
-            Err(error) => {
-                self.mistake.get_or_insert(error.kind());
+            Err(mistake) => {
+                self.mistake.get_or_insert(mistake);
                 self
             }
         }
@@ -162,8 +163,8 @@ impl ImageBuilder {
     ///
     /// A path that an archive cannot hold: empty, absolute, or with `..`.
     pub fn build(self) -> Result<Image, BuildError> {
-        if let Some(mistake) = self.mistake {
-            return Err(BuildError::Path(mistake));
+        if let Some((path, reason)) = self.mistake {
+            return Err(BuildError::Path { path, reason });
         }
         let mut contents = Contents::new(self.algorithm);
         let (config, artifact_type) = match &self.kind {
@@ -229,20 +230,24 @@ fn configuration(
     serde_json::to_vec(&sorted).map_err(|error| failed(error.into()))
 }
 
-/// A tar archive of these files, owned by root, from the beginning of 1970.
+/// A tar archive of these files, owned by root, from the beginning of 1970; or the path that cannot
+/// stand in one, and why.
 fn archive<P: AsRef<str>, C: AsRef<[u8]>>(
     files: impl IntoIterator<Item = (P, C)>,
-) -> io::Result<Vec<u8>> {
+) -> Result<Vec<u8>, (Excerpt, String)> {
     let mut archive = tar::Builder::new(Vec::new());
     for (path, content) in files {
-        let content = content.as_ref();
+        let (path, content) = (path.as_ref(), content.as_ref());
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
-        archive.append_data(&mut header, path.as_ref(), content)?;
+        archive
+            .append_data(&mut header, path, content)
+            .map_err(|error| (Excerpt::of(path), with_causes(&error)))?;
     }
-    archive.into_inner()
+    // Writing into memory does not fail.
+    Ok(archive.into_inner().unwrap_or_default())
 }

@@ -4,14 +4,14 @@ use std::{
 };
 
 use super::super::SourceError;
-use crate::{body::BoxError, manifest::InvalidManifest, name::RepositoryName, text::Excerpt};
+use crate::{body::BoxError, name::RepositoryName, text::Excerpt};
 
 /// Why a layout cannot be served. The text is for the operator, and names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
     /// A file or directory cannot be read.
-    #[error("{} cannot be read: {error}", .path.display())]
+    #[error("{} cannot be read", .path.display())]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
@@ -33,13 +33,13 @@ pub enum LayoutError {
         version: Excerpt,
     },
     /// The `oci-layout` or `index.json` file is not a JSON object.
-    #[error("{} is broken: {error}", .path.display())]
+    #[error("{} is not what a layout has there", .path.display())]
     Broken {
         /// The file.
         path: PathBuf,
         /// What is wrong with its content.
         #[source]
-        error: InvalidManifest,
+        error: BoxError,
     },
     /// The `oci-layout` or `index.json` file is too large to be one.
     #[error("{} is larger than {limit} bytes", .path.display())]
@@ -53,7 +53,7 @@ pub enum LayoutError {
     #[error("two layouts are given for the repository {0}")]
     Duplicate(RepositoryName),
     /// There is no tokio runtime, or it ended.
-    #[error("the layouts cannot be opened: {0}")]
+    #[error("the layouts cannot be opened")]
     Runtime(#[source] BoxError),
 }
 

@@ -39,13 +39,13 @@ pub(super) struct ContentFile {
     pub(super) size: Size,
     /// Whether the layout has to have it. Layers with URLs and the entries of an index may be
     /// absent.
-    pub(super) promised: bool,
+    pub(super) required: bool,
 }
 
 /// Why a file of a layout cannot be served. The text names it, for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("{} cannot be read: {error}", .path.display())]
+    #[error("{} cannot be read", .path.display())]
     Io {
         path: PathBuf,
         #[source]
@@ -145,7 +145,7 @@ impl ContentFile {
 
     /// What a request is answered that asked for this file.
     pub(super) fn answer(&self, error: FileError, what: MissingContent) -> SourceError {
-        if error.is_absent() && !self.promised {
+        if error.is_absent() && !self.required {
             SourceError::NotFound(what)
         } else {
             SourceError::backend(error)

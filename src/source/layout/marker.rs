@@ -9,7 +9,7 @@ use super::{
     file::{is_absent, open},
     stamp::read_at_most,
 };
-use crate::{manifest::InvalidManifest, text::Excerpt};
+use crate::text::Excerpt;
 
 const NAME: &str = "oci-layout";
 
@@ -26,6 +26,9 @@ struct Marker {
 // image-spec, image-layout, "oci-layout file"
 pub(super) fn check(layout: &Path) -> Result<(), LayoutError> {
     let path = layout.join(NAME);
+    if let Err(error) = fs::read_dir(layout) {
+        return Err(LayoutError::unreadable(layout, error));
+    }
     let file = match open(&path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Err(LayoutError::NotALayout(path)),
@@ -35,7 +38,7 @@ pub(super) fn check(layout: &Path) -> Result<(), LayoutError> {
     let marker: Marker = match serde_json::from_slice(&json) {
         Ok(marker) => marker,
         Err(error) => {
-            let error = InvalidManifest::Json(error);
+            let error = error.into();
             return Err(LayoutError::Broken { path, error });
         }
     };

@@ -13,10 +13,10 @@ use super::{
     error::LayoutError,
     file::is_absent,
     marker::is_layout,
-    refreshed::{Age, Refreshed, off_thread},
+    refreshed::{Age, Refreshed, on_blocking_thread},
     view::{Layout, View, WhenGone},
 };
-use crate::{name::RepositoryName, trace};
+use crate::{name::RepositoryName, text::with_causes, trace};
 
 /// How many layouts are known before the first look for those that are gone.
 const FEW: usize = 64;
@@ -98,7 +98,7 @@ impl Tree {
             return Ok(known);
         }
         let (this, name) = (self.clone(), name.clone());
-        let found = off_thread(move || this.find(name)).await?;
+        let found = on_blocking_thread(move || this.find(name)).await?;
         found.map_err(SourceError::backend)
     }
 
@@ -171,7 +171,7 @@ impl Catalog {
         move |before| {
             let before = before.as_deref();
             Arc::new(Self::of(&root, before).unwrap_or_else(|error| {
-                let failure = LayoutError::unreadable(&root, error).to_string();
+                let failure = with_causes(&LayoutError::unreadable(&root, error));
                 if before.and_then(|before| before.failure.as_ref()) != Some(&failure) {
                     trace::layout_failed(&failure);
                 }

@@ -12,7 +12,7 @@ use super::{
     error::LayoutError,
     file::{ContentFile, Size, is_absent, path_of},
     marker,
-    refreshed::{Age, Refreshed, off_thread},
+    refreshed::{Age, Refreshed, on_blocking_thread},
     stamp::{Seen, read_if_changed},
     walk::Walk,
 };
@@ -22,6 +22,7 @@ use crate::{
     manifest::ManifestView,
     media_type::MediaType,
     name::{Reference, Tag},
+    text::with_causes,
     trace,
 };
 
@@ -56,6 +57,7 @@ impl Layout {
     /// The layout in the directory `path`, which must be one. Blocks.
     pub(super) fn open(path: &Path, when_gone: WhenGone) -> Result<Self, LayoutError> {
         let looked = Instant::now();
+        marker::check(path)?;
         let mut snapshot = Snapshot::default();
         snapshot.look(path)?;
         let look = Snapshot::next(path, when_gone);
@@ -97,7 +99,7 @@ impl Snapshot {
             if when_gone == WhenGone::Forget && marker::is_gone(&path) {
                 next.gone = true;
             } else if let Err(error) = next.look(&path) {
-                let failure = error.to_string();
+                let failure = with_causes(&error);
                 if before.and_then(|before| before.failure.clone()).as_ref() != Some(&failure) {
                     trace::layout_failed(&failure);
                 }
@@ -153,7 +155,7 @@ impl Index {
     fn parse(layout: &Path, bytes: &[u8], before: Option<&Self>) -> Result<Self, LayoutError> {
         let json = ManifestView::parse(bytes).map_err(|error| LayoutError::Broken {
             path: layout.join("index.json"),
-            error,
+            error: error.into(),
         })?;
         let mut index = Self {
             layout: layout.to_owned(),
@@ -264,7 +266,7 @@ impl View {
             let manifest = walk.manifests.get(digest)?;
             Some(FoundManifest {
                 media_type: manifest.media_type.clone(),
-                file: self.file(digest, manifest.size, manifest.promised),
+                file: self.file(digest, manifest.size, manifest.required),
             })
         };
         self.find(digest, found).await?.ok_or(missing)
@@ -274,7 +276,7 @@ impl View {
     pub(super) async fn blob(&self, digest: &Digest) -> Result<ContentFile, SourceError> {
         let found = |walk: &Walk| {
             let blob = walk.blobs.get(digest)?;
-            Some(self.file(digest, blob.size, blob.promised))
+            Some(self.file(digest, blob.size, blob.required))
         };
         let found = self.find(digest, found).await?;
         found.ok_or(SourceError::NotFound(MissingContent::Blob))
@@ -309,7 +311,7 @@ impl View {
             // What could not be read may name this content. Without a file it is absent all the
             // same; with one nobody knows.
             let path = path_of(&self.index.layout, digest);
-            let looked = off_thread(move || std::fs::metadata(path)).await?;
+            let looked = on_blocking_thread(move || std::fs::metadata(path)).await?;
             if !looked.is_err_and(|error| is_absent(&error)) {
                 return Err(SourceError::backend(trouble));
             }
@@ -317,12 +319,12 @@ impl View {
         Ok(found)
     }
 
-    fn file(&self, digest: &Digest, size: Size, promised: bool) -> ContentFile {
+    fn file(&self, digest: &Digest, size: Size, required: bool) -> ContentFile {
         ContentFile {
             path: path_of(&self.index.layout, digest),
             digest: *digest,
             size,
-            promised,
+            required,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     digest::Digest,
     manifest::{Manifest, ManifestView},
     media_type::MediaType,
+    text::with_causes,
     trace,
 };
 
@@ -36,7 +37,7 @@ pub(super) struct Walk {
 pub(super) struct ReachedManifest {
     pub(super) media_type: MediaType,
     pub(super) size: Size,
-    pub(super) promised: bool,
+    pub(super) required: bool,
     /// What it says, if it was there.
     read: Option<Arc<Content>>,
 }
@@ -44,7 +45,7 @@ pub(super) struct ReachedManifest {
 /// A blob that was reached.
 pub(super) struct ReachedBlob {
     pub(super) size: Size,
-    pub(super) promised: bool,
+    pub(super) required: bool,
 }
 
 /// What a manifest names. Kept, so that a later walk need not read the manifest again.
@@ -137,24 +138,24 @@ impl Walking<'_> {
         let Some(manifest) = self.walk.manifests.get(digest) else {
             return;
         };
-        let (media_type, promised) = (manifest.media_type.clone(), manifest.promised);
+        let (media_type, required) = (manifest.media_type.clone(), manifest.required);
         let content = match &manifest.read {
             Some(content) => Ok(Some(content.clone())),
             None => self.read(digest, &media_type),
         };
         let content = match content {
             Ok(content) => content.unwrap_or_else(|| Arc::new(Content::none(media_type))),
-            Err(error) if error.is_absent() && !promised => return self.walk.sparse = true,
+            Err(error) if error.is_absent() && !required => return self.walk.sparse = true,
             Err(error) => {
-                self.walk.trouble.get_or_insert_with(|| error.to_string());
+                self.walk.trouble.get_or_insert_with(|| with_causes(&error));
                 return;
             }
         };
         for (child, size, media_type) in &content.children {
             self.reach_manifest(child, Size::Stated(*size), media_type, false);
         }
-        for (blob, size, promised) in &content.blobs {
-            self.reach_blob(blob, Size::Stated(*size), *promised);
+        for (blob, size, required) in &content.blobs {
+            self.reach_blob(blob, Size::Stated(*size), *required);
         }
         if let Some((subject, entry)) = &content.referrer {
             let referrers = self.walk.referrers.entry(*subject).or_default();
@@ -170,14 +171,14 @@ impl Walking<'_> {
         digest: &Digest,
         size: Size,
         media_type: &MediaType,
-        promised: bool,
+        required: bool,
     ) {
         match self.walk.manifests.entry(*digest) {
             Entry::Vacant(place) => {
                 place.insert(ReachedManifest {
                     media_type: media_type.clone(),
                     size,
-                    promised,
+                    required,
                     read: None,
                 });
                 self.queue.push_back(*digest);
@@ -185,16 +186,16 @@ impl Walking<'_> {
             Entry::Occupied(mut place) => {
                 let manifest = place.get_mut();
                 manifest.size = manifest.size.and(size);
-                manifest.promised |= promised;
+                manifest.required |= required;
             }
         }
     }
 
-    fn reach_blob(&mut self, digest: &Digest, size: Size, promised: bool) {
-        let new = ReachedBlob { size, promised };
+    fn reach_blob(&mut self, digest: &Digest, size: Size, required: bool) {
+        let new = ReachedBlob { size, required };
         let blob = self.walk.blobs.entry(*digest).or_insert(new);
         blob.size = blob.size.and(size);
-        blob.promised |= promised;
+        blob.required |= required;
     }
 
     /// What the manifest says, or nothing if it is not a JSON object.
@@ -209,7 +210,7 @@ impl Walking<'_> {
             path: path_of(&self.index.layout, digest),
             digest: *digest,
             size: Size::AsFile,
-            promised: true,
+            required: true,
         };
         let before = self.before.and_then(|walk| walk.manifests.get(digest));
         if let Some(content) = before.and_then(|manifest| manifest.read.as_ref())
