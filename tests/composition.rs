@@ -370,10 +370,11 @@ impl BlobSource for Gated {
     ) -> Result<Blob<DynBody>, SourceError> {
         let (sender, body) = Channel::new(1);
         *self.blob.lock().unwrap() = Some(sender);
-        Ok(Blob::Content(BlobContent {
-            info: BlobInfo::unseekable(9),
-            range: 0..9,
-            body: DynBody::new(body),
-        }))
+        let body = DynBody::new(body);
+        Ok(Blob::Content(BlobContent::new(
+            BlobInfo::unseekable(9),
+            0..9,
+            body,
+        )))
     }
 }
