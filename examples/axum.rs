@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -16,8 +17,7 @@ use axum_extra::{
     typed_header::TypedHeaderRejection,
 };
 use governor::middleware::NoOpMiddleware;
-use http::{HeaderName, StatusCode, header};
-use serde_json::json;
+use http::{StatusCode, header};
 use subtle::ConstantTimeEq;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
 use tower_governor::{
@@ -103,10 +103,9 @@ async fn authenticate(
     if known {
         return next.run(request).await;
     }
-    let challenge = (header::WWW_AUTHENTICATE, r#"Basic realm="registry""#);
-    let message = "this registry needs a login";
-    let code = ErrorCode::Unauthorized;
-    refuse(StatusCode::UNAUTHORIZED, code, message, challenge)
+    let refused = ErrorCode::Unauthorized.response(StatusCode::UNAUTHORIZED, "a login is needed");
+    let challenge = [(header::WWW_AUTHENTICATE, r#"Basic realm="registry""#)];
+    (challenge, refused.map(Body::new)).into_response()
 }
 
 /// The answer to a client that sends too many requests (protocol 9).
@@ -114,21 +113,12 @@ fn refuse_for_now(error: GovernorError) -> Response {
     let GovernorError::TooManyRequests { wait_time, .. } = error else {
         return error.into_response().into_response();
     };
-    let retry = (header::RETRY_AFTER, wait_time.max(1).to_string());
-    let code = ErrorCode::TooManyRequests;
-    let message = "too many requests, try again later";
-    refuse(StatusCode::TOO_MANY_REQUESTS, code, message, retry)
-}
-
-/// An error in the form that clients of a registry read (protocol 8, 61).
-fn refuse<V>(status: StatusCode, code: ErrorCode, text: &str, header: (HeaderName, V)) -> Response
-where
-    [(HeaderName, V); 1]: axum::response::IntoResponseParts,
-{
-    let json = json!({"errors": [{"code": code, "message": text}]}).to_string();
-    let version = ("docker-distribution-api-version", "registry/2.0");
-    let json_type = (header::CONTENT_TYPE, "application/json");
-    (status, [version], [json_type], [header], json).into_response()
+    let refused = ErrorCode::TooManyRequests.response(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many requests, try again later",
+    );
+    let retry = [(header::RETRY_AFTER, wait_time.max(1).to_string())];
+    (retry, refused.map(Body::new)).into_response()
 }
 
 #[tokio::main]

@@ -223,10 +223,10 @@ impl BlobSource for HeldBlob {
     ) -> Result<Blob<Self::Body>, SourceError> {
         let (sender, body) = Channel::new(1);
         *self.0.lock().unwrap() = Some(sender);
-        Ok(Blob::Content(BlobContent {
-            info: BlobInfo::unseekable(8),
-            range: 0..8,
+        Ok(Blob::Content(BlobContent::new(
+            BlobInfo::unseekable(8),
+            0..8,
             body,
-        }))
+        )))
     }
 }
