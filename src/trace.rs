@@ -18,8 +18,8 @@ pub(crate) fn body_failed(error: &(dyn Error + 'static)) {
     let _ = error;
 }
 
-#[cfg(feature = "axum")]
 /// The service was mounted in a way that makes every link wrong.
+#[cfg(feature = "axum")]
 pub(crate) fn mount_rewritten(original: &str, arrived: &str) {
     #[cfg(feature = "tracing")]
     tracing::error!(
