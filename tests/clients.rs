@@ -438,21 +438,6 @@ async fn curl_resumes_a_download_that_broke_off() {
     assert!(fs::read(&file).unwrap() == layer);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn curl_downloads_over_http_2() {
-    let Some(curl) = Client::find("curl") else {
-        return;
-    };
-    let image = two_platforms();
-    let image = &image.children()[0];
-    let server = Server::of(store_with("demo", image)).await;
-    for layer in image.layers() {
-        let url = format!("http://{}/v2/demo/blobs/{}", server.address, layer.digest);
-        let get = ["--silent", "--fail", "--http2-prior-knowledge", &url];
-        assert!(layer.digest.verifies(curl.run(get).await));
-    }
-}
-
 /// A service that sends half of its first answer, and then breaks the connection.
 fn breaking_once<S, B>(
     service: S,

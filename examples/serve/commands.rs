@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tower_oci::{BlobSource, BoxError, DynSource, Page};
+use tower_oci::{BlobSource, BoxError, Digest, DynSource, Page, RepositoryName, SourceError, Tag};
 
 /// At most so many repositories are shown.
 const MOST: usize = 10;
@@ -15,12 +15,9 @@ pub(crate) async fn to_pull(source: &DynSource, address: String) -> Result<Strin
         let image = format!("{address}/{name}");
         let api = format!("http://{address}/v2/{name}");
         writeln!(text, "\n  curl '{api}/tags/list'")?;
-        let tags = source.tags(name, Page::first(1)).await?;
-        if let Some(tag) = tags.items.into_iter().next() {
-            let digest = source
-                .stat_manifest(name, &tag.clone().into())
-                .await?
-                .digest;
+        // What is broken is told to the clients that ask for it; the rest is served.
+        let first = first_image(source, name).await;
+        if let Some((tag, digest)) = first.inspect_err(log_broken).ok().flatten() {
             writeln!(
                 text,
                 "  skopeo copy --all --src-tls-verify=false docker://{image}:{tag} dir:pulled\n  \
@@ -35,4 +32,26 @@ pub(crate) async fn to_pull(source: &DynSource, address: String) -> Result<Strin
     }
     writeln!(text, "\nCtrl-C stops.")?;
     Ok(text)
+}
+
+/// The first tag of a repository, and what it points at.
+async fn first_image(
+    source: &DynSource,
+    repository: &RepositoryName,
+) -> Result<Option<(Tag, Digest)>, SourceError> {
+    let tags = source.tags(repository, Page::first(1)).await?;
+    let Some(tag) = tags.items.into_iter().next() else {
+        return Ok(None);
+    };
+    let manifest = source
+        .stat_manifest(repository, &tag.clone().into())
+        .await?;
+    Ok(Some((tag, manifest.digest)))
+}
+
+fn log_broken(error: &SourceError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "an image is broken"
+    );
 }

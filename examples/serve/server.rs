@@ -1,31 +1,18 @@
 //! A tower service on a socket, with the settings that a registry needs.
 
-use std::{
-    convert::Infallible,
-    io,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1::Builder};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::{
-    net::TcpListener,
-    sync::mpsc,
-    time::{sleep, timeout},
-};
-use tower::{Service, ServiceBuilder};
+use tokio::{net::TcpListener, sync::mpsc, time::sleep};
+use tower::Service;
 use tower_oci::{BoxError, Operation};
 
 /// How long running requests may take to finish once the server was told to stop.
@@ -74,22 +61,15 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let begun = Arc::new(AtomicBool::new(false));
-        let service = ServiceBuilder::new()
-            .map_request({
-                let begun = begun.clone();
-                move |request: Request<Incoming>| {
-                    begun.store(true, Ordering::Relaxed);
-                    request
-                }
-            })
-            .service(service.clone());
-        let service = TowerToHyperService::new(service);
+        let service = TowerToHyperService::new(service.clone());
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection.into_owned());
+        let connection = connections.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = unless_silent(connection, &begun).await {
-                tracing::debug!(error, "a connection ended early");
+            if let Err(error) = connection.await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection broke"
+                );
             }
         });
     }
@@ -103,33 +83,12 @@ where
     }
 }
 
-/// Awaits `connection`, but not for longer than [`HEAD`] until its first request has `begun`.
-///
-/// hyper's own limit begins only when the client has sent enough to know its version of HTTP.
-async fn unless_silent<F>(connection: F, begun: &AtomicBool) -> F::Output
-where
-    F: Future<Output = Result<(), BoxError>>,
-{
-    let mut connection = pin!(connection);
-    match timeout(HEAD, connection.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) if begun.load(Ordering::Relaxed) => connection.await,
-        Err(_) => Err("the client sent no request".into()),
-    }
-}
-
-/// HTTP/1.1, and HTTP/2 for a client that begins with it.
-fn http() -> Builder<TokioExecutor> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .keep_alive(true)
-        .max_buf_size(MAX_BUFFER)
+/// HTTP/1.1 alone: it is what clients of a registry speak without TLS. On one connection of HTTP/2 a
+/// client can hold many downloads open at once, and the memory of each.
+fn http() -> Builder {
+    let mut http = Builder::new();
+    http.max_buf_size(MAX_BUFFER)
         .header_read_timeout(HEAD)
-        .timer(TokioTimer::new());
-    http.http2()
-        .max_concurrent_streams(64)
-        .max_send_buf_size(MAX_BUFFER)
-        .keep_alive_interval(Duration::from_secs(30))
         .timer(TokioTimer::new());
     http
 }
