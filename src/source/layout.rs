@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
+    ops::Bound,
     path::PathBuf,
     sync::Arc,
 };
@@ -8,7 +9,6 @@ use std::{
 use tokio::runtime::Handle;
 
 use self::{
-    file::FileError,
     refreshed::on_blocking_thread,
     tree::Tree,
     view::{FoundManifest, Layout, View, WhenGone},
@@ -20,18 +20,23 @@ use super::{
 use crate::{
     descriptor::Descriptor,
     digest::Digest,
-    listing::{Listing, Page},
-    manifest::{Manifest, ManifestView},
+    listing::{Cursor, Listing, Page},
+    manifest::Manifest,
     name::{Reference, RepositoryName, Tag},
 };
 
 mod body;
+mod catalog;
+mod content;
 mod error;
+mod faults;
 mod file;
+mod index;
 mod marker;
 mod refreshed;
 mod stamp;
 mod tree;
+mod verified;
 mod view;
 mod walk;
 
@@ -146,20 +151,6 @@ impl LayoutSource {
     }
 }
 
-impl FoundManifest {
-    /// Looks at the file on a blocking thread, and answers for it if that fails.
-    async fn on_file<T: Send + 'static>(
-        self,
-        look: fn(&file::ContentFile) -> Result<T, FileError>,
-    ) -> Result<T, SourceError> {
-        let answer = |error| self.file.answer(error, MissingContent::Manifest);
-        let file = self.file.clone();
-        on_blocking_thread(move || look(&file))
-            .await?
-            .map_err(answer)
-    }
-}
-
 impl fmt::Debug for LayoutSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LayoutSource").finish_non_exhaustive()
@@ -179,10 +170,11 @@ impl BlobSource for LayoutSource {
         let (digest, media_type) = (found.file.digest, found.media_type.clone());
         if options.unless.contains(&digest) {
             // It must be there to be called unchanged, but is not read.
-            found.on_file(file::ContentFile::manifest_length).await?;
+            found.on_file(|found| found.file.manifest_stamp()).await?;
             return Ok(Found::NotModified(digest));
         }
-        let bytes = found.on_file(file::ContentFile::read_manifest).await?;
+        let read = |found: &FoundManifest| found.verified.read(&found.file);
+        let bytes = found.on_file(read).await?;
         Ok(Manifest::trusted(digest, media_type, bytes).into())
     }
 
@@ -218,7 +210,8 @@ impl BlobSource for LayoutSource {
     ) -> Result<ManifestInfo, SourceError> {
         let found = self.view(repository).await?.manifest(reference).await?;
         let (digest, media_type) = (found.file.digest, found.media_type.clone());
-        let size = found.on_file(file::ContentFile::manifest_length).await?;
+        let length = |found: &FoundManifest| found.verified.length(&found.file);
+        let size = found.on_file(length).await?;
         Ok(ManifestInfo::new(digest, media_type, size))
     }
 
@@ -239,27 +232,15 @@ impl BlobSource for LayoutSource {
         subject: &Digest,
         options: ListReferrers<'_>,
     ) -> Result<Listing<Descriptor>, SourceError> {
-        let view = self.view(repository).await?;
-        let listed = match view.manifest(&Tag::referrers_of(subject).into()).await {
-            Ok(index) => {
-                let index = index.on_file(file::ContentFile::read_manifest).await?;
-                // Anybody may write anything to a tag: what is no index lists nothing.
-                ManifestView::parse(&index).unwrap_or_default().manifests
-            }
-            Err(SourceError::NotFound(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let walk = view.walk().await?;
-        let listed = listed.iter().map(|entry| (&entry.digest, entry));
-        let mut referrers: BTreeMap<&Digest, &Descriptor> = listed
-            .filter(|(digest, _)| walk.has_manifest(digest))
-            .collect();
-        // What a manifest says of itself counts for more than what a list says of it.
-        referrers.extend(walk.referrers.get(subject).into_iter().flatten());
-        Ok(Listing::page_of_sorted_referrers(
-            referrers.into_values(),
-            options,
-        ))
+        // What an index at a fallback tag lists refers to `subject` only if it says so itself, and
+        // then the walk found it there: that index is one like any other.
+        let walk = self.view(repository).await?.walk().await?;
+        let after = options.page.after.and_then(Cursor::digest);
+        let beginning = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let referrers = walk.referrers.get(subject).into_iter();
+        let referrers = referrers.flat_map(|all| all.range((beginning, Bound::Unbounded)));
+        let entries = referrers.map(|(_, entry)| entry);
+        Ok(Listing::page_of_sorted_referrers(entries, options))
     }
 
     async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {

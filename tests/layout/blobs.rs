@@ -191,9 +191,11 @@ async fn a_fifo_or_a_directory_is_an_error_and_never_waits() {
         .status();
     assert!(made.unwrap().success());
     fs::create_dir(layout.file(&directory)).unwrap();
-    let elsewhere = layout.path.join("elsewhere");
-    fs::rename(layout.file(&linked), &elsewhere).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, layout.file(&linked)).unwrap();
+    let file = layout.file(&linked);
+    let elsewhere = layout.path.join("sha256").join(file.file_name().unwrap());
+    fs::create_dir(layout.path.join("sha256")).unwrap();
+    fs::rename(&file, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, file).unwrap();
     let source = layout.open().await;
     for blob in [&fifo, &directory] {
         let read = tokio::time::timeout(Duration::from_secs(5), source.get_blob(blob));

@@ -127,3 +127,73 @@ async fn what_is_left_out_of_an_index_or_a_tree_is_warned_of_once() {
         "{lines:?}"
     );
 }
+
+#[tokio::test]
+async fn of_many_faults_the_first_are_logged_and_the_others_counted() {
+    listen();
+    let (_directory, mut layout) = layout();
+    for number in 0..500 {
+        let mut entry = describe(MANIFEST, number.to_string().as_bytes());
+        entry["annotations"] = json!({REF_NAME: "no/tag"});
+        layout.entries.push(entry);
+    }
+    layout.write_index();
+    layout.open().await;
+    let lines = logged(&layout.path);
+    assert_eq!(lines.len(), 11, "{lines:?}");
+    assert!(lines[10].contains("490 more"), "{}", lines[10]);
+}
+
+#[tokio::test]
+async fn a_manifest_that_leads_nowhere_is_warned_of_once_with_the_reason() {
+    listen();
+    let (_directory, mut layout) = layout();
+    let (image, layer) = layout.add_image("layer");
+    layout.list(&image, "latest");
+    let twice = format!(r#"{{"layers":[{layer}],"layers":[{layer}]}}"#);
+    let twice = layout.add(MANIFEST, twice);
+    layout.list(&twice, "twice");
+    let half = json!({"layers": [{"mediaType": "text/plain"}]});
+    let half = layout.add_json(MANIFEST, &half);
+    layout.list(&half, "half");
+    let source = layout.open().await;
+    ask_for_two_seconds(&source).await;
+    // A new view that has the same faults.
+    layout.list(&image, "again");
+    ask_for_two_seconds(&source).await;
+    assert!(source.get("twice").await.is_ok());
+    let lines = logged(&layout.path);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (manifest, reason) in [(&twice, "duplicate field"), (&half, "no digest")] {
+        let file = layout.file(manifest).display().to_string();
+        let told = |line: &&String| line.starts_with("WARN") && line.contains(&file);
+        let line = lines.iter().find(told).unwrap();
+        assert!(line.contains(reason), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_fallback_index_is_logged_once_even_beside_other_faults() {
+    listen();
+    let (_directory, mut layout) = layout();
+    let (image, _) = layout.add_image("layer");
+    let (missing, _) = layout.add_image("missing");
+    layout.list(&image, "latest");
+    layout.list(&missing, None);
+    let fallback = layout.add_json(INDEX, &json!({"manifests": [image]}));
+    let tag = Tag::referrers_of(&digest_of(&image)).to_string();
+    layout.list(&fallback, Some(&*tag.leak()));
+    for manifest in [&missing, &fallback] {
+        fs::remove_file(layout.file(manifest)).unwrap();
+    }
+    let source = layout.open().await;
+    assert!(source.list_referrers(&image).await.is_empty());
+    ask_for_two_seconds(&source).await;
+    assert!(source.list_referrers(&image).await.is_empty());
+    let lines = logged(&layout.path);
+    for manifest in [&missing, &fallback] {
+        let file = layout.file(manifest).display().to_string();
+        let told = lines.iter().filter(|line| line.contains(&file)).count();
+        assert_eq!(told, 1, "{lines:?}");
+    }
+}

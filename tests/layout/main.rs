@@ -20,6 +20,9 @@ use tower_oci::{
 
 mod blobs;
 mod changes;
+mod fallback;
+#[cfg(unix)]
+mod links;
 #[cfg(feature = "tracing")]
 mod log;
 mod manifests;
@@ -27,6 +30,8 @@ mod referrers;
 mod start;
 mod tags;
 mod tree;
+mod untyped;
+mod verified;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";

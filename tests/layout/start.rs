@@ -2,9 +2,17 @@ use tower_oci::LayoutError;
 
 use super::*;
 
+/// What an operator is shown.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
+    }
+}
+
 async fn failure(path: &Path) -> String {
     let opened = LayoutSource::open([(name("demo"), path)]).await;
-    let text = opened.expect_err("this is no good layout").to_string();
+    let text = with_causes(&opened.expect_err("this is no good layout"));
     assert!(!text.contains('\n'), "{text:?} is more than one line");
     text
 }
@@ -34,10 +42,13 @@ async fn an_oci_layout_file_of_another_version_or_kind_is_an_error_that_names_it
     for (content, reason) in [
         (r#"{"imageLayoutVersion":"2.0.0"}"#, "\"2.0.0\""),
         (r#"{"imageLayoutVersion":"10.0.0"}"#, "\"10.0.0\""),
-        (r#"{"imageLayoutVersion":1}"#, "broken"),
+        (
+            r#"{"imageLayoutVersion":1}"#,
+            "is not what a layout has there",
+        ),
         ("{}", "imageLayoutVersion"),
-        ("", "broken"),
-        ("[]", "broken"),
+        ("", "is not what a layout has there"),
+        ("[]", "is not what a layout has there"),
     ] {
         fs::write(&file, content).unwrap();
         let text = failure(&layout.path).await;
@@ -56,7 +67,7 @@ async fn a_broken_or_missing_index_is_an_error_that_names_it() {
         fs::write(&file, content).unwrap();
         let text = failure(&layout.path).await;
         assert!(text.contains(file.to_str().unwrap()), "{text}");
-        assert!(text.contains("broken"), "{text}");
+        assert!(text.contains("is not what a layout has there"), "{text}");
     }
     fs::remove_file(&file).unwrap();
     let text = failure(&layout.path).await;
@@ -114,5 +125,5 @@ fn without_a_runtime_opening_is_an_error_and_not_a_panic() {
     let std::task::Poll::Ready(Err(error @ LayoutError::Runtime(_))) = polled else {
         panic!("expected Runtime, got {polled:?}");
     };
-    assert!(error.to_string().contains("Tokio"), "{error}");
+    assert!(with_causes(&error).contains("Tokio"), "{error}");
 }

@@ -148,7 +148,8 @@ async fn symbolic_links_are_followed_but_not_in_circles() {
     fs::create_dir(root.join("c")).unwrap();
     symlink(root.join("a"), root.join("c/back")).unwrap();
     let source = LayoutSource::open_tree(&root).await.unwrap();
-    assert_eq!(names(&source).await, ["a/b", "c/back/b", "linked"]);
+    assert_eq!(names(&source).await, ["a/b", "linked"]);
+    assert!(digest_at(&source, "c/back/b").await.is_ok());
     assert_eq!(
         digest_at(&source, "linked").await.unwrap(),
         digest_of(&image)

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::runtime::Handle;
 use super::{
     super::{BlobContent, BlobInfo, ByteRange, MissingContent, SourceError},
     body::FileBody,
+    stamp::{Stamp, identity},
 };
 use crate::{digest::Digest, manifest::Manifest};
 
@@ -78,13 +80,41 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
 /// Where a layout has the content with `digest`.
 // image-spec, image-layout, "Blobs"
 pub(super) fn path_of(layout: &Path, digest: &Digest) -> PathBuf {
-    let folder = layout.join("blobs").join(digest.algorithm().as_str());
-    folder.join(digest.encoded())
+    layout.join("blobs").join(name_of(digest))
 }
 
-/// Opens a regular file. It is looked at first, because opening a FIFO would wait for a writer.
+fn name_of(digest: &Digest) -> PathBuf {
+    Path::new(digest.algorithm().as_str()).join(digest.encoded())
+}
+
+/// Opens a regular file, wherever links lead to it.
 pub(super) fn open(path: &Path) -> io::Result<File> {
+    // Opening a FIFO waits for somebody to write to it. Between this look and the opening a file
+    // could still become one: `open_without_waiting` is for that.
     regular(fs::metadata(path)?)?;
+    open_without_waiting(path)
+}
+
+/// Opens a file. One that is a FIFO is open at once, and has nothing to read.
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // Only libc names it. Regular files are read as without it.
+    const O_NONBLOCK: i32 = 0o4000;
+    let mut options = File::options();
+    options.read(true).custom_flags(O_NONBLOCK).open(path)
+}
+
+// The number differs from system to system, and is not worth a dependency: whoever can swap files
+// at the right moment to hold up a thread can take the layout away as well.
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
@@ -96,35 +126,41 @@ fn regular(metadata: fs::Metadata) -> io::Result<fs::Metadata> {
     }
 }
 
+/// How often a file is opened again that was replaced at that moment.
+const ATTEMPTS: usize = 3;
+
 impl ContentFile {
     /// The length of the file, if that is what its descriptors say. Opens nothing.
     pub(super) fn length(&self) -> Result<u64, FileError> {
-        self.checked(fs::metadata(&self.path))
+        let (_, metadata) = self.look().map_err(|error| self.failed(error))?;
+        self.checked(&metadata)
     }
 
-    /// The same for a manifest.
-    pub(super) fn manifest_length(&self) -> Result<u64, FileError> {
-        match self.length()? {
-            length if length <= Manifest::USUAL_LIMIT as u64 => Ok(length),
-            length => Err(FileError::TooLarge {
-                path: self.path.clone(),
-                length,
-            }),
-        }
+    /// The same for a manifest, with the stamp of the file. Opens nothing.
+    pub(super) fn manifest_stamp(&self) -> Result<(u64, Stamp), FileError> {
+        let (_, metadata) = self.look().map_err(|error| self.failed(error))?;
+        let length = self.checked_manifest(&metadata)?;
+        Ok((length, Stamp::of(&metadata)))
     }
 
-    /// The bytes of a manifest, verified.
-    pub(super) fn read_manifest(&self) -> Result<Bytes, FileError> {
-        self.manifest_length()?;
+    /// The bytes of a manifest, verified; and the stamp of the file, unless it could change
+    /// without getting another.
+    pub(super) fn read_manifest(&self) -> Result<(Bytes, Option<Stamp>), FileError> {
+        let failed = |error| self.failed(error);
+        let now = SystemTime::now();
+        let (file, metadata) = self.open().map_err(failed)?;
+        let length = self.checked_manifest(&metadata)?;
         let limit = Manifest::USUAL_LIMIT as u64;
-        let mut bytes = Vec::new();
-        open(&self.path)
-            .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-            .map_err(|error| self.failed(error))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         if !self.digest.verifies(&bytes) {
             return Err(FileError::Digest(self.path.clone()));
         }
-        Ok(bytes.into())
+        let stamp = Stamp::of(&metadata);
+        let settled = (!stamp.is_racy(now)).then_some(stamp);
+        Ok((bytes.into(), settled))
     }
 
     /// Opens a blob, with its first bytes read, so that a small one needs no second blocking call.
@@ -135,8 +171,8 @@ impl ContentFile {
     ) -> Result<BlobContent<FileBody>, SourceError> {
         let answer = |error| self.answer(error, MissingContent::Blob);
         let failed = |error| answer(self.failed(error));
-        let file = open(&self.path).map_err(failed)?;
-        let length = self.checked(file.metadata()).map_err(answer)?;
+        let (file, metadata) = self.open().map_err(failed)?;
+        let length = self.checked(&metadata).map_err(answer)?;
         let info = BlobInfo::seekable(length);
         let range = info.resolve(range)?;
         let body = FileBody::begin(file, self.digest, range.clone(), runtime).map_err(failed)?;
@@ -152,16 +188,58 @@ impl ContentFile {
         }
     }
 
-    fn checked(&self, metadata: io::Result<fs::Metadata>) -> Result<u64, FileError> {
-        let metadata = metadata.and_then(regular);
-        let length = metadata.map_err(|error| self.failed(error))?.len();
-        match self.size {
-            Size::Stated(stated) if stated != length => Err(FileError::Size {
+    /// Where the file is, and what it is.
+    ///
+    /// Whoever writes a layout could link any file of this machine into it. So a link in place of
+    /// the file is followed only to one that the digest names as well: `…/sha256/<digits>`, as
+    /// stores that layouts share have it. The folders above may be links to anywhere: the file
+    /// itself has the name all the same.
+    fn look(&self) -> io::Result<(PathBuf, fs::Metadata)> {
+        let metadata = fs::symlink_metadata(&self.path)?;
+        if !metadata.is_symlink() {
+            return Ok((self.path.clone(), regular(metadata)?));
+        }
+        let target = fs::canonicalize(&self.path)?;
+        if !target.ends_with(name_of(&self.digest)) {
+            let text = "it is a link to a file that does not have the digest as its name";
+            return Err(io::Error::other(text));
+        }
+        let metadata = regular(fs::symlink_metadata(&target)?)?;
+        Ok((target, metadata))
+    }
+
+    /// Opens the file that [`look`](Self::look) found, and no other.
+    fn open(&self) -> io::Result<(File, fs::Metadata)> {
+        for _ in 0..ATTEMPTS {
+            let (path, found) = self.look()?;
+            let file = open_without_waiting(&path)?;
+            let metadata = regular(file.metadata()?)?;
+            // Otherwise it was replaced since, by a link perhaps.
+            if identity(&metadata) == identity(&found) {
+                return Ok((file, metadata));
+            }
+        }
+        Err(io::Error::other("it is replaced again and again"))
+    }
+
+    fn checked(&self, metadata: &fs::Metadata) -> Result<u64, FileError> {
+        match (self.size, metadata.len()) {
+            (Size::Stated(stated), length) if stated != length => Err(FileError::Size {
                 path: self.path.clone(),
                 length,
                 stated,
             }),
-            _ => Ok(length),
+            (_, length) => Ok(length),
+        }
+    }
+
+    fn checked_manifest(&self, metadata: &fs::Metadata) -> Result<u64, FileError> {
+        match self.checked(metadata)? {
+            length if length <= Manifest::USUAL_LIMIT as u64 => Ok(length),
+            length => Err(FileError::TooLarge {
+                path: self.path.clone(),
+                length,
+            }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whether a small file changed since it was read.
+//! Whether a file changed since it was read.
 
 use std::{
     fs::Metadata,
@@ -35,7 +35,7 @@ impl Seen {
 
 /// What differs between two versions of a file, without reading it.
 #[derive(Clone, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     size: u64,
     modified: Option<SystemTime>,
     /// When the inode changed: a modification time can be set, this cannot.
@@ -45,7 +45,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
             modified: metadata.modified().ok(),
@@ -55,7 +55,7 @@ impl Stamp {
     }
 
     /// Whether the file was changed shortly before `now`, or later.
-    fn is_racy(&self, now: SystemTime) -> bool {
+    pub(super) fn is_racy(&self, now: SystemTime) -> bool {
         let last = self.modified.max(self.changed);
         let settled = |last| now.duration_since(last).is_ok_and(|age| age >= RACY);
         !last.is_some_and(settled)
@@ -108,8 +108,9 @@ pub(super) fn read_at_most(
     Ok(bytes)
 }
 
+/// What tells a file from all others, where the system has such a thing.
 #[cfg(unix)]
-fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))
 }
@@ -123,7 +124,7 @@ fn changed(metadata: &Metadata) -> Option<SystemTime> {
 }
 
 #[cfg(not(unix))]
-fn identity(_: &Metadata) -> Option<(u64, u64)> {
+pub(super) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 

@@ -1,7 +1,7 @@
 //! A directory tree of layouts: a layout's path in it is the repository's name.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,13 +10,13 @@ use std::{
 
 use super::{
     super::{MissingContent, SourceError},
+    catalog::Catalog,
     error::LayoutError,
-    file::is_absent,
     marker::is_layout,
     refreshed::{Age, Refreshed, on_blocking_thread},
     view::{Layout, View, WhenGone},
 };
-use crate::{name::RepositoryName, text::with_causes, trace};
+use crate::name::RepositoryName;
 
 /// How many layouts are known before the first look for those that are gone.
 const FEW: usize = 64;
@@ -32,16 +32,6 @@ struct Known {
     layouts: HashMap<RepositoryName, Arc<Layout>>,
     /// How many there may be before those are dropped that are gone.
     room: usize,
-}
-
-/// The layouts that one look at the whole tree found.
-#[derive(Default)]
-pub(super) struct Catalog {
-    pub(super) names: BTreeSet<RepositoryName>,
-    /// What the operator was told of.
-    warnings: BTreeSet<String>,
-    /// Why the root could not be read.
-    failure: Option<String>,
 }
 
 impl Tree {
@@ -155,6 +145,9 @@ impl Known {
 }
 
 /// Whether there is a layout at `name`, outside the blobs of another layout.
+///
+/// All that the catalog lists is one, and so is a layout under another name that leads to it
+/// through symbolic links.
 fn is_repository(root: &Path, name: &RepositoryName) -> io::Result<bool> {
     let mut path = root.to_owned();
     for component in name.as_str().split('/') {
@@ -164,97 +157,4 @@ fn is_repository(root: &Path, name: &RepositoryName) -> io::Result<bool> {
         path.push(component);
     }
     is_layout(&path)
-}
-
-impl Catalog {
-    fn next(root: PathBuf) -> impl Fn(Option<Arc<Self>>) -> Arc<Self> + Send + Sync + 'static {
-        move |before| {
-            let before = before.as_deref();
-            Arc::new(Self::of(&root, before).unwrap_or_else(|error| {
-                let failure = with_causes(&LayoutError::unreadable(&root, error));
-                if before.and_then(|before| before.failure.as_ref()) != Some(&failure) {
-                    trace::layout_failed(&failure);
-                }
-                Self {
-                    failure: Some(failure),
-                    ..Self::default()
-                }
-            }))
-        }
-    }
-
-    /// Looks at the whole tree. Blocks.
-    fn of(root: &Path, before: Option<&Self>) -> io::Result<Self> {
-        let mut catalog = Self::default();
-        catalog.directory(root, "", &mut vec![fs::canonicalize(root)?])?;
-        let warned =
-            |warning: &String| before.is_some_and(|before| before.warnings.contains(warning));
-        for warning in catalog.warnings.iter().filter(|new| !warned(new)) {
-            trace::layout_warned(root, warning);
-        }
-        Ok(catalog)
-    }
-
-    /// Looks at one directory, whose path below the root is `name`. `real` has the real path of it
-    /// and of those above, so that a symbolic link to one of them is not followed.
-    fn directory(&mut self, path: &Path, name: &str, real: &mut Vec<PathBuf>) -> io::Result<()> {
-        let is_layout = is_layout(path)?;
-        if is_layout {
-            self.layout(name);
-        }
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            let file_name = entry.file_name();
-            let component = file_name.to_string_lossy();
-            if is_layout && component == "blobs" {
-                continue;
-            }
-            let below = match name {
-                "" => component.into_owned(),
-                name => format!("{name}/{component}"),
-            };
-            let path = entry.path();
-            let Some(real_path) = real_directory(&entry, real) else {
-                continue;
-            };
-            // No name is longer, so nothing can be found further down.
-            if real.contains(&real_path) || below.len() > RepositoryName::MAX_LENGTH {
-                continue;
-            }
-            real.push(real_path);
-            let looked = self.directory(&path, &below, real);
-            real.pop();
-            if let Err(error) = looked.or_else(|error| is_absent(&error).then_some(()).ok_or(error))
-            {
-                let warning = format!("{} is left out: {error}", path.display());
-                self.warnings.insert(warning);
-            }
-        }
-        Ok(())
-    }
-
-    fn layout(&mut self, name: &str) {
-        match name.parse() {
-            Ok(name) => {
-                self.names.insert(name);
-            }
-            Err(error) => {
-                let warning = format!("the layout at {name:?} is left out: {error}");
-                self.warnings.insert(warning);
-            }
-        }
-    }
-}
-
-/// The real path of an entry in the directory that is last in `above`, if the entry is a directory
-/// too.
-fn real_directory(entry: &fs::DirEntry, above: &[PathBuf]) -> Option<PathBuf> {
-    let file_type = entry.file_type().ok()?;
-    if file_type.is_dir() {
-        return Some(above.last()?.join(entry.file_name()));
-    }
-    let target = file_type
-        .is_symlink()
-        .then(|| fs::canonicalize(entry.path()).ok())??;
-    target.is_dir().then_some(target)
 }

@@ -1,8 +1,8 @@
 //! One layout: snapshots of its index, and how a change on disk is noticed.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    path::{Path, PathBuf},
+    collections::BTreeMap,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,16 +10,16 @@ use std::{
 use super::{
     super::{MissingContent, SourceError},
     error::LayoutError,
-    file::{ContentFile, Size, is_absent, path_of},
+    file::{ContentFile, FileError, Size, is_absent, path_of},
+    index::{Index, IndexEntry},
     marker,
     refreshed::{Age, Refreshed, on_blocking_thread},
     stamp::{Seen, read_if_changed},
+    verified::Verified,
     walk::Walk,
 };
 use crate::{
-    descriptor::Descriptor,
     digest::Digest,
-    manifest::ManifestView,
     media_type::MediaType,
     name::{Reference, Tag},
     text::with_causes,
@@ -134,94 +134,28 @@ impl Snapshot {
 pub(super) struct View {
     index: Arc<Index>,
     walk: Refreshed<Walk>,
-}
-
-/// What `index.json` says.
-pub(super) struct Index {
-    pub(super) layout: PathBuf,
-    pub(super) tags: BTreeMap<Tag, Digest>,
-    pub(super) entries: BTreeMap<Digest, IndexEntry>,
-    warnings: Vec<String>,
-}
-
-/// A piece of content that `index.json` lists.
-#[derive(Clone)]
-pub(super) struct IndexEntry {
-    pub(super) media_type: MediaType,
-    pub(super) size: Size,
-}
-
-impl Index {
-    fn parse(layout: &Path, bytes: &[u8], before: Option<&Self>) -> Result<Self, LayoutError> {
-        let json = ManifestView::parse(bytes).map_err(|error| LayoutError::Broken {
-            path: layout.join("index.json"),
-            error: error.into(),
-        })?;
-        let mut index = Self {
-            layout: layout.to_owned(),
-            tags: BTreeMap::new(),
-            entries: BTreeMap::new(),
-            warnings: Vec::new(),
-        };
-        for invalid in &json.invalid {
-            index
-                .warnings
-                .push(format!("an entry is left out: {invalid}"));
-        }
-        for entry in &json.manifests {
-            index.add(entry);
-        }
-        let warned = before.map_or(&[][..], |before| &before.warnings);
-        for warning in index.warnings.iter().filter(|new| !warned.contains(new)) {
-            trace::layout_warned(&layout.join("index.json"), warning);
-        }
-        Ok(index)
-    }
-
-    fn add(&mut self, descriptor: &Descriptor) {
-        let Descriptor {
-            digest,
-            size,
-            media_type,
-            ..
-        } = descriptor;
-        match self.entries.entry(*digest) {
-            Entry::Vacant(place) => {
-                place.insert(IndexEntry {
-                    media_type: media_type.clone(),
-                    size: Size::Stated(*size),
-                });
-            }
-            Entry::Occupied(mut place) => {
-                let entry = place.get_mut();
-                entry.size = entry.size.and(Size::Stated(*size));
-                if !entry.media_type.is_manifest() {
-                    entry.media_type = media_type.clone();
-                }
-            }
-        }
-        // image-spec, "Annotations"; image-layout, "index.json file"
-        let name = descriptor
-            .annotations
-            .get("org.opencontainers.image.ref.name");
-        match name.map(|name| name.parse::<Tag>()) {
-            None => {}
-            Some(Ok(tag)) => {
-                self.tags.insert(tag, *digest);
-            }
-            Some(Err(error)) => {
-                let warning = format!("{digest} is served by its digest only: {error}");
-                self.warnings.push(warning);
-            }
-        }
-    }
+    verified: Arc<Verified>,
 }
 
 /// A manifest that a request names.
-#[derive(Clone)]
 pub(super) struct FoundManifest {
     pub(super) media_type: MediaType,
     pub(super) file: ContentFile,
+    pub(super) verified: Arc<Verified>,
+}
+
+impl FoundManifest {
+    /// Looks at the file on a blocking thread, and answers for it if that fails.
+    pub(super) async fn on_file<T: Send + 'static>(
+        self,
+        look: fn(&Self) -> Result<T, FileError>,
+    ) -> Result<T, SourceError> {
+        let answer = move || {
+            let failed = |error| self.file.answer(error, MissingContent::Manifest);
+            look(&self).map_err(failed)
+        };
+        on_blocking_thread(answer).await?
+    }
 }
 
 impl View {
@@ -234,6 +168,7 @@ impl View {
         Self {
             index,
             walk: Refreshed::unmade(seed, walk),
+            verified: Arc::default(),
         }
     }
 
@@ -260,6 +195,7 @@ impl View {
             return Ok(FoundManifest {
                 media_type: media_type.clone(),
                 file: self.file(digest, *size, true),
+                verified: self.verified.clone(),
             });
         }
         let found = |walk: &Walk| {
@@ -267,6 +203,7 @@ impl View {
             Some(FoundManifest {
                 media_type: manifest.media_type.clone(),
                 file: self.file(digest, manifest.size, manifest.required),
+                verified: self.verified.clone(),
             })
         };
         self.find(digest, found).await?.ok_or(missing)
@@ -294,14 +231,17 @@ impl View {
         self.walk.get(age).await
     }
 
-    /// What `look` finds. Only a walk that does not have it, and is not complete, is done again.
+    /// What `look` finds. Only a walk that does not have it, or cannot tell what it is, and is not
+    /// complete, is done again.
     async fn find<T>(
         &self,
         digest: &Digest,
         look: impl Fn(&Walk) -> Option<T>,
     ) -> Result<Option<T>, SourceError> {
         let any = self.walk.get(|_, _| Age::Fresh).await?;
-        if let Some(found) = look(&any) {
+        if any.tells_type_of(digest)
+            && let Some(found) = look(&any)
+        {
             return Ok(Some(found));
         }
         drop(any);

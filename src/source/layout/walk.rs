@@ -5,19 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use super::{
+    content::Content,
+    faults::Faults,
     file::{ContentFile, FileError, Size, path_of},
-    view::{Index, IndexEntry},
+    index::{Index, IndexEntry},
 };
 use crate::{
-    descriptor::Descriptor,
-    digest::Digest,
-    manifest::{Manifest, ManifestView},
-    media_type::MediaType,
-    text::with_causes,
-    trace,
+    descriptor::Descriptor, digest::Digest, media_type::MediaType, text::with_causes, trace,
 };
 
 /// The result of one walk through a layout.
@@ -29,8 +24,10 @@ pub(super) struct Walk {
     pub(super) referrers: HashMap<Digest, BTreeMap<Digest, Descriptor>>,
     /// Whether entries of an index are absent, as in a sparse one. They may come later.
     sparse: bool,
-    /// The first manifest that could not be read though the layout has to have it.
-    trouble: Option<String>,
+    /// The manifests that could not be read though the layout has to have them.
+    troubles: Faults,
+    /// The manifests that lead to less than their writers may have meant.
+    warnings: Faults,
 }
 
 /// A manifest that was reached.
@@ -46,15 +43,19 @@ pub(super) struct ReachedManifest {
 pub(super) struct ReachedBlob {
     pub(super) size: Size,
     pub(super) required: bool,
+    /// What it says, if it was read because it might have been a manifest.
+    read: Option<Arc<Content>>,
 }
 
-/// What a manifest names. Kept, so that a later walk need not read the manifest again.
-struct Content {
-    media_type: MediaType,
-    children: Vec<(Digest, u64, MediaType)>,
-    /// The blobs, each with whether the layout has to have it.
-    blobs: Vec<(Digest, u64, bool)>,
-    referrer: Option<(Digest, Descriptor)>,
+/// What content is whose media type does not tell a manifest from a blob.
+#[derive(Clone)]
+enum Kind {
+    Manifest(Arc<Content>),
+    /// A blob, with what it says if it is small enough to be a manifest.
+    Blob(Option<Arc<Content>>),
+    /// It is asked for as the one or the other, and then told to be broken.
+    Broken,
+    Absent,
 }
 
 impl Walk {
@@ -66,6 +67,7 @@ impl Walk {
             index,
             before,
             walk: Self::default(),
+            untyped: HashMap::new(),
             queue: VecDeque::new(),
         };
         for (digest, entry) in &index.entries {
@@ -75,28 +77,40 @@ impl Walk {
             walking.visit(&digest);
         }
         let walk = walking.walk;
-        if let Some(trouble) = &walk.trouble
-            && before.and_then(|before| before.trouble.as_ref()) != Some(trouble)
-        {
-            trace::layout_failed(trouble);
-        }
+        let layout = &index.layout;
+        let troubles = before.map(|before| &before.troubles);
+        walk.troubles.tell(troubles, layout, trace::layout_failed);
+        let warnings = before.map(|before| &before.warnings);
+        let warn = |warning: &str| trace::layout_warned(layout, warning);
+        walk.warnings.tell(warnings, layout, warn);
         walk
     }
 
     /// Whether another walk through the same index would find the same.
     pub(super) fn is_complete(&self) -> bool {
-        !self.sparse && self.trouble.is_none()
+        !self.sparse && self.trouble().is_none()
     }
 
     /// Why content may be missing here that the layout has.
     pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.troubles.first()
     }
 
-    /// Whether the manifest with `digest` is in the layout.
-    pub(super) fn has_manifest(&self, digest: &Digest) -> bool {
-        let manifest = self.manifests.get(digest);
-        manifest.is_some_and(|manifest| manifest.read.is_some())
+    /// Whether it is known what the content with `digest` is, if it is anything here: a manifest
+    /// that is its own witness, and was not there to be read, may be there by now.
+    pub(super) fn tells_type_of(&self, digest: &Digest) -> bool {
+        let is_known = |manifest: &ReachedManifest| {
+            manifest.read.is_some() || manifest.media_type.is_manifest()
+        };
+        self.manifests.get(digest).is_none_or(is_known)
+    }
+
+    /// What the content with `digest` says, if it was read.
+    fn content(&self, digest: &Digest) -> Option<&Arc<Content>> {
+        let of_manifest = self.manifests.get(digest).map(|found| &found.read);
+        let of_blob = self.blobs.get(digest).map(|found| &found.read);
+        let mut read = of_manifest.into_iter().chain(of_blob);
+        read.find_map(Option::as_ref)
     }
 }
 
@@ -104,33 +118,84 @@ struct Walking<'a> {
     index: &'a Index,
     before: Option<&'a Walk>,
     walk: Walk,
+    /// What the untyped entries of nested indexes are.
+    untyped: HashMap<Digest, Kind>,
     /// Manifests that were reached and not visited.
     queue: VecDeque<Digest>,
 }
 
 impl Walking<'_> {
-    /// An entry of `index.json`. If its media type does not tell a manifest from a blob, its
-    /// content does.
+    /// An entry of `index.json`. One whose media type does not tell what it is is a manifest if it
+    /// is a JSON object.
     fn entry(&mut self, digest: &Digest, entry: &IndexEntry) {
         let IndexEntry { media_type, size } = entry;
         if media_type.is_manifest() {
             return self.reach_manifest(digest, *size, media_type, true);
         }
-        let is_too_large = |error: &FileError| matches!(error, FileError::TooLarge { .. });
+        let kind = match self.kind(digest, media_type, |content| content.is_object) {
+            // The layout has to have it.
+            Kind::Absent => Kind::Broken,
+            kind => kind,
+        };
+        self.reach(digest, *size, media_type, kind, true);
+    }
+
+    /// An entry of a nested index that has no media type. Indexes list plain blobs too, so it is a
+    /// manifest only if it says so.
+    fn untyped(&mut self, digest: &Digest, size: u64) {
+        let media_type = MediaType::OCTET_STREAM;
+        let kind = match self.untyped.get(digest) {
+            Some(kind) => kind.clone(),
+            None => {
+                let kind = self.kind(digest, &media_type, Content::is_manifest);
+                self.untyped.insert(*digest, kind.clone());
+                kind
+            }
+        };
+        self.reach(digest, Size::Stated(size), &media_type, kind, false);
+    }
+
+    fn kind(
+        &self,
+        digest: &Digest,
+        media_type: &MediaType,
+        is_manifest: fn(&Content) -> bool,
+    ) -> Kind {
         match self.read(digest, media_type) {
-            Ok(Some(content)) => {
-                self.reach_manifest(digest, *size, &content.media_type, true);
+            Ok(content) if is_manifest(&content) => Kind::Manifest(content),
+            Ok(content) => Kind::Blob(Some(content)),
+            Err(FileError::TooLarge { .. }) => Kind::Blob(None),
+            Err(error) if error.is_absent() => Kind::Absent,
+            Err(_) => Kind::Broken,
+        }
+    }
+
+    fn reach(
+        &mut self,
+        digest: &Digest,
+        size: Size,
+        media_type: &MediaType,
+        kind: Kind,
+        required: bool,
+    ) {
+        match kind {
+            Kind::Manifest(content) => {
+                self.reach_manifest(digest, size, &content.media_type, required);
                 if let Some(manifest) = self.walk.manifests.get_mut(digest) {
-                    manifest.read = Some(content);
+                    manifest.read.get_or_insert(content);
                 }
             }
-            Ok(None) => self.reach_blob(digest, *size, true),
-            Err(error) if is_too_large(&error) => self.reach_blob(digest, *size, true),
-            // It is asked for as the one or the other, and then told to be broken.
-            Err(_) => {
-                self.reach_manifest(digest, *size, media_type, true);
-                self.reach_blob(digest, *size, true);
+            Kind::Blob(content) => {
+                self.reach_blob(digest, size, required);
+                if let Some(blob) = self.walk.blobs.get_mut(digest) {
+                    blob.read = content;
+                }
             }
+            Kind::Broken => {
+                self.reach_manifest(digest, size, media_type, required);
+                self.reach_blob(digest, size, required);
+            }
+            Kind::Absent => self.walk.sparse = true,
         }
     }
 
@@ -138,21 +203,24 @@ impl Walking<'_> {
         let Some(manifest) = self.walk.manifests.get(digest) else {
             return;
         };
-        let (media_type, required) = (manifest.media_type.clone(), manifest.required);
+        let required = manifest.required;
         let content = match &manifest.read {
-            Some(content) => Ok(Some(content.clone())),
-            None => self.read(digest, &media_type),
+            Some(content) => Ok(content.clone()),
+            None => self.read(digest, &manifest.media_type),
         };
-        let content = match content {
-            Ok(content) => content.unwrap_or_else(|| Arc::new(Content::none(media_type))),
-            Err(error) if error.is_absent() && !required => return self.walk.sparse = true,
-            Err(error) => {
-                self.walk.trouble.get_or_insert_with(|| with_causes(&error));
-                return;
-            }
-        };
+        match content {
+            Ok(content) => self.follow(digest, content),
+            Err(error) if error.is_absent() && !required => self.walk.sparse = true,
+            Err(error) => self.walk.troubles.add(with_causes(&error)),
+        }
+    }
+
+    fn follow(&mut self, digest: &Digest, content: Arc<Content>) {
         for (child, size, media_type) in &content.children {
             self.reach_manifest(child, Size::Stated(*size), media_type, false);
+        }
+        for (entry, size) in &content.untyped {
+            self.untyped(entry, *size);
         }
         for (blob, size, required) in &content.blobs {
             self.reach_blob(blob, Size::Stated(*size), *required);
@@ -160,6 +228,11 @@ impl Walking<'_> {
         if let Some((subject, entry)) = &content.referrer {
             let referrers = self.walk.referrers.entry(*subject).or_default();
             referrers.insert(entry.digest, entry.clone());
+        }
+        let path = path_of(&self.index.layout, digest);
+        for fault in &content.faults {
+            let warning = format!("{} {fault}", path.display());
+            self.walk.warnings.add(warning);
         }
         if let Some(manifest) = self.walk.manifests.get_mut(digest) {
             manifest.read = Some(content);
@@ -192,18 +265,18 @@ impl Walking<'_> {
     }
 
     fn reach_blob(&mut self, digest: &Digest, size: Size, required: bool) {
-        let new = ReachedBlob { size, required };
+        let new = ReachedBlob {
+            size,
+            required,
+            read: None,
+        };
         let blob = self.walk.blobs.entry(*digest).or_insert(new);
         blob.size = blob.size.and(size);
         blob.required |= required;
     }
 
-    /// What the manifest says, or nothing if it is not a JSON object.
-    fn read(
-        &self,
-        digest: &Digest,
-        media_type: &MediaType,
-    ) -> Result<Option<Arc<Content>>, FileError> {
+    /// What the content says.
+    fn read(&self, digest: &Digest, stated: &MediaType) -> Result<Arc<Content>, FileError> {
         // A wrong size is told to those who ask for the manifest. What it says is true all the
         // same, because its digest is.
         let file = ContentFile {
@@ -212,52 +285,13 @@ impl Walking<'_> {
             size: Size::AsFile,
             required: true,
         };
-        let before = self.before.and_then(|walk| walk.manifests.get(digest));
-        if let Some(content) = before.and_then(|manifest| manifest.read.as_ref())
-            && content.media_type == *media_type
+        if let Some(content) = self.before.and_then(|walk| walk.content(digest))
+            && content.stated == *stated
         {
-            file.manifest_length()?;
-            return Ok(Some(content.clone()));
+            file.manifest_stamp()?;
+            return Ok(content.clone());
         }
-        let bytes = file.read_manifest()?;
-        Ok(Content::of(*digest, media_type, bytes).map(Arc::new))
-    }
-}
-
-impl Content {
-    fn of(digest: Digest, media_type: &MediaType, bytes: Bytes) -> Option<Self> {
-        let view = ManifestView::parse(&bytes).ok()?;
-        // What an entry of no stated type is, it says itself.
-        let own_type = view
-            .media_type()
-            .filter(|_| *media_type == MediaType::OCTET_STREAM);
-        let media_type = own_type.unwrap_or_else(|| media_type.clone());
-        let manifest = Manifest::trusted(digest, media_type, bytes);
-        let subject = view.subject.as_ref();
-        let (listed, blobs): (Vec<_>, Vec<_>) =
-            (view.manifests.iter()).partition(|entry| entry.media_type.is_manifest());
-        let child = |child: &Descriptor| (child.digest, child.size, child.media_type.clone());
-        // The entries of an index may be absent, and so may layers that clients get elsewhere.
-        let listed_blobs = blobs
-            .into_iter()
-            .map(|blob| (blob.digest, blob.size, false));
-        let own_blobs = (view.config.iter().chain(&view.layers))
-            .map(|blob| (blob.digest, blob.size, blob.urls.is_empty()));
-        Some(Self {
-            children: listed.into_iter().map(child).collect(),
-            blobs: own_blobs.chain(listed_blobs).collect(),
-            referrer: subject.map(|subject| (subject.digest, view.referrer(&manifest))),
-            media_type: manifest.media_type().clone(),
-        })
-    }
-
-    /// That of a manifest which is not JSON. It is served, and leads nowhere.
-    fn none(media_type: MediaType) -> Self {
-        Self {
-            media_type,
-            children: Vec::new(),
-            blobs: Vec::new(),
-            referrer: None,
-        }
+        let (bytes, _) = file.read_manifest()?;
+        Ok(Arc::new(Content::of(*digest, stated, bytes)))
     }
 }

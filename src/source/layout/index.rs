@@ -1,0 +1,100 @@
+//! What a layout's `index.json` says.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::{Path, PathBuf},
+};
+
+use super::{error::LayoutError, faults::Faults, file::Size};
+use crate::{
+    descriptor::Descriptor, digest::Digest, manifest::ManifestView, media_type::MediaType,
+    name::Tag, trace,
+};
+
+/// What `index.json` says.
+pub(super) struct Index {
+    pub(super) layout: PathBuf,
+    pub(super) tags: BTreeMap<Tag, Digest>,
+    pub(super) entries: BTreeMap<Digest, IndexEntry>,
+    faults: Faults,
+}
+
+/// A piece of content that `index.json` lists.
+#[derive(Clone)]
+pub(super) struct IndexEntry {
+    pub(super) media_type: MediaType,
+    pub(super) size: Size,
+}
+
+impl Index {
+    /// Reads the bytes of `index.json`, and logs what the index `before` did not have wrong.
+    pub(super) fn parse(
+        layout: &Path,
+        bytes: &[u8],
+        before: Option<&Self>,
+    ) -> Result<Self, LayoutError> {
+        let path = layout.join("index.json");
+        let json = match ManifestView::parse(bytes) {
+            Ok(json) => json,
+            Err(error) => {
+                let error = error.into();
+                return Err(LayoutError::Broken { path, error });
+            }
+        };
+        let mut index = Self {
+            layout: layout.to_owned(),
+            tags: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            faults: Faults::default(),
+        };
+        for invalid in &json.invalid {
+            let fault = format!("an entry is left out: {invalid}");
+            index.faults.add(fault);
+        }
+        for entry in &json.manifests {
+            index.add(entry);
+        }
+        let warn = |fault: &str| trace::layout_warned(&path, fault);
+        let before = before.map(|before| &before.faults);
+        index.faults.tell(before, &path, warn);
+        Ok(index)
+    }
+
+    fn add(&mut self, descriptor: &Descriptor) {
+        let Descriptor {
+            digest,
+            size,
+            media_type,
+            ..
+        } = descriptor;
+        match self.entries.entry(*digest) {
+            Entry::Vacant(place) => {
+                place.insert(IndexEntry {
+                    media_type: media_type.clone(),
+                    size: Size::Stated(*size),
+                });
+            }
+            Entry::Occupied(mut place) => {
+                let entry = place.get_mut();
+                entry.size = entry.size.and(Size::Stated(*size));
+                if !entry.media_type.is_manifest() {
+                    entry.media_type = media_type.clone();
+                }
+            }
+        }
+        // image-spec, "Annotations"; image-layout, "index.json file"
+        let name = descriptor
+            .annotations
+            .get("org.opencontainers.image.ref.name");
+        match name.map(|name| name.parse::<Tag>()) {
+            None => {}
+            Some(Ok(tag)) => {
+                self.tags.insert(tag, *digest);
+            }
+            Some(Err(error)) => {
+                let fault = format!("{digest} is served by its digest only: {error}");
+                self.faults.add(fault);
+            }
+        }
+    }
+}
