@@ -50,17 +50,29 @@ pub use error::LayoutError;
 /// same source.
 ///
 /// - **Tags** are the `org.opencontainers.image.ref.name` annotations in `index.json`. An entry
-///   without one, or with one that is no tag, is served by its digest. Of two entries with the same
-///   tag the last wins.
+///   without one, or with one that is no tag, is served by its digest, and the latter is logged:
+///   `podman save --format oci-dir`, for one, writes a full reference there
+///   (`docker.io/library/demo:1.0`). Of two entries with the same tag the last wins.
 /// - **Content** is what `index.json` leads to, through indexes and manifests, and nothing else
-///   that lies in the directory. **Referrers** are the manifests whose `subject` is asked for, and
-///   those that the index at the fallback tag lists.
+///   that lies in the directory. Where an index gives an entry no media type, its content tells
+///   whether it is a manifest.
+/// - **Referrers** are the manifests there whose `subject` is asked for, those that only the index
+///   at a fallback tag lists among them.
 /// - **A change on disk** is seen within a second. While `index.json` is broken or missing, the
 ///   layout is served as it was last; the failure is logged once. What was read is never mixed:
 ///   each answer comes from one version of `index.json`.
-/// - **A manifest** is verified against its digest whenever it is read. **A blob** has to have the
-///   size that its descriptor gives; clients verify what they download. A file that is missing or
-///   wrong is an error for the requests that need it, and for no others.
+/// - **A manifest** has at most 4 MiB, and is verified against its digest. **A blob** has to have
+///   the size that its descriptor gives; clients verify what they download. A file that is missing,
+///   too large or wrong is an error for the requests that need it, and for no others.
+///
+/// # Whom to trust
+///
+/// Who may write to a layout decides what its repository serves: blobs are not verified. But they
+/// cannot make it serve any file of this machine, only such as have a digest for a name. A symbolic
+/// link in place of a manifest's or a blob's file is followed only to `…/sha256/<the same digits>`,
+/// as in a store that several layouts share; so somebody who knows a digest can link what such a
+/// store has into a layout. The folders above the file, `blobs/sha256`, `blobs` and the layout
+/// itself, may be links to anywhere.
 ///
 /// Files are read on the blocking threads of the tokio runtime that polls; without one every call
 /// is a [`SourceError::Backend`].
@@ -125,9 +137,15 @@ impl LayoutSource {
     /// Serves every layout in the directory tree below `root`, under its path in the tree.
     ///
     /// A layout that appears or disappears later is a repository, or none, within a second. One
-    /// whose path is no [`RepositoryName`] is left out, and logged. A directory is a layout once it
-    /// has both an `oci-layout` and an `index.json` file; there may be layouts below it, but not in
-    /// its `blobs`.
+    /// whose path is no [`RepositoryName`] (longer than 255 bytes, for instance) is left out, and
+    /// logged. A directory is a layout once it has both an `oci-layout` and an `index.json` file;
+    /// there may be layouts below it, but not in its `blobs`.
+    ///
+    /// Symbolic links are followed, out of the tree too. A layout is served under every path that
+    /// leads to it. [`repositories`](BlobSource::repositories) names it under its own path, and
+    /// under each link that leads to the layout itself. But what lies below a directory is listed
+    /// only once: below its own path if it is in the tree, or else below one of the links to it. So
+    /// the list takes as long as the tree has entries, however they link to each other.
     ///
     /// # Errors
     ///

@@ -89,33 +89,24 @@ fn name_of(digest: &Digest) -> PathBuf {
 
 /// Opens a regular file, wherever links lead to it.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    // Opening a FIFO waits for somebody to write to it. Between this look and the opening a file
-    // could still become one: `open_without_waiting` is for that.
     regular(fs::metadata(path)?)?;
     open_without_waiting(path)
 }
 
-/// Opens a file. One that is a FIFO is open at once, and has nothing to read.
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+/// Opens a file, and does not wait for the other end if it is a FIFO.
+///
+/// `O_NONBLOCK`, which does that, is named by libc alone and has another number on other systems.
+/// That is not worth a dependency: there a file that turns into a FIFO between the look at it and
+/// the opening holds this thread until somebody writes to it.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // Only libc names it. Regular files are read as without it.
-    const O_NONBLOCK: i32 = 0o4000;
     let mut options = File::options();
-    options.read(true).custom_flags(O_NONBLOCK).open(path)
-}
-
-// The number differs from system to system, and is not worth a dependency: whoever can swap files
-// at the right moment to hold up a thread can take the layout away as well.
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    File::open(path)
+    options.read(true);
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, 0o4000);
+    options.open(path)
 }
 
 fn regular(metadata: fs::Metadata) -> io::Result<fs::Metadata> {
@@ -246,5 +237,34 @@ impl ContentFile {
     fn failed(&self, error: io::Error) -> FileError {
         let path = self.path.clone();
         FileError::Io { path, error }
+    }
+}
+
+#[cfg(all(
+    test,
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod tests {
+    use std::{process::Command, sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_turns_into_a_fifo_before_it_is_opened_holds_no_thread() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let (opened, is_open) = mpsc::channel();
+        thread::spawn(move || opened.send(open_without_waiting(&fifo)));
+        let opened = is_open.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(regular(opened.unwrap().metadata().unwrap()).is_err());
     }
 }
