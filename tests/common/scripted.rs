@@ -7,9 +7,13 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{
+    StreamBody,
+    channel::{Channel, Sender},
+};
+use tokio::sync::Semaphore;
 use tower_oci::{
-    Blob, BlobContent, BlobInfo, BlobSource, Descriptor, Digest, DynBody, Found, GetBlob,
+    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Descriptor, Digest, DynBody, Found, GetBlob,
     GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MissingContent, Page, Reference,
     RepositoryName, SourceError, Tag,
 };
@@ -30,6 +34,8 @@ pub struct Scripted {
     repositories: Script<usize, Listing<RepositoryName>>,
     /// How often each answer is pending before it comes.
     pending: usize,
+    /// What every answer takes a permit of before it comes.
+    gate: Option<Arc<Semaphore>>,
 }
 
 macro_rules! script {
@@ -63,6 +69,13 @@ impl Scripted {
         Self { pending, ..self }
     }
 
+    /// Every answer waits for a permit of `gate`, and keeps it.
+    #[must_use]
+    pub fn behind(self, gate: &Arc<Semaphore>) -> Self {
+        let gate = Some(gate.clone());
+        Self { gate, ..self }
+    }
+
     /// The calls since this was asked the last time: method and arguments.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut *self.calls.lock().unwrap())
@@ -72,6 +85,9 @@ impl Scripted {
         self.calls.lock().unwrap().push(call);
         for _ in 0..self.pending {
             tokio::task::yield_now().await;
+        }
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
         }
     }
 }
@@ -184,4 +200,31 @@ pub fn unseekable(bytes: &Bytes) -> Blob<DynBody> {
         range: 0..size,
         body: DynBody::new(StreamBody::new(stream::iter(frames))),
     })
+}
+
+/// The hand that holds the bytes of a blob while the answer with it is open.
+#[derive(Clone, Default)]
+pub struct Hand(Arc<Mutex<Option<Sender<Bytes, BoxError>>>>);
+
+impl Hand {
+    /// What sends the bytes of the blob that was opened last.
+    pub fn take(&self) -> Sender<Bytes, BoxError> {
+        self.0.lock().unwrap().take().unwrap()
+    }
+}
+
+/// A source whose only blob, of `size` bytes, comes out of the test's hand.
+pub fn held(size: u64) -> (Scripted, Hand) {
+    let hand = Hand::default();
+    let holding = hand.clone();
+    let source = Scripted::new().on_blob(move |_| {
+        let (sender, body) = Channel::new(1);
+        *holding.0.lock().unwrap() = Some(sender);
+        Ok(Blob::Content(BlobContent {
+            info: BlobInfo::unseekable(size),
+            range: 0..size,
+            body: DynBody::new(body),
+        }))
+    });
+    (source, hand)
 }
