@@ -13,9 +13,9 @@ use http_body_util::{
 };
 use tokio::sync::Semaphore;
 use tower_oci::{
-    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Descriptor, Digest, DynBody, Found, GetBlob,
-    GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MissingContent, Page, Reference,
-    RepositoryName, SourceError, Tag,
+    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Cursor, Descriptor, Digest, DynBody, Found,
+    GetBlob, GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MissingContent, Page,
+    Reference, RepositoryName, SourceError, Tag,
 };
 
 pub type Answer<T> = Result<T, SourceError>;
@@ -31,7 +31,7 @@ pub struct Scripted {
     stat_manifest: Script<Reference, ManifestInfo>,
     tags: Script<usize, Listing<Tag>>,
     referrers: Script<usize, Listing<Descriptor>>,
-    repositories: Script<usize, Listing<RepositoryName>>,
+    repositories: Script<(Option<Cursor>, usize), Listing<RepositoryName>>,
     /// How often each answer is pending before it comes.
     pending: usize,
     /// What every answer takes a permit of before it comes.
@@ -62,7 +62,7 @@ impl Scripted {
     script!(on_stat_manifest = stat_manifest, Reference => ManifestInfo);
     script!(on_tags = tags, usize => Listing<Tag>);
     script!(on_referrers = referrers, usize => Listing<Descriptor>);
-    script!(on_repositories = repositories, usize => Listing<RepositoryName>);
+    script!(on_repositories = repositories, (Option<Cursor>, usize) => Listing<RepositoryName>);
 
     #[must_use]
     pub fn pending(self, pending: usize) -> Self {
@@ -178,7 +178,8 @@ impl BlobSource for Scripted {
     async fn repositories(&self, page: Page<'_>) -> Answer<Listing<RepositoryName>> {
         let Page { after, limit, .. } = page;
         self.called(format!("repositories {after:?} {limit}")).await;
-        run(&self.repositories, limit, SourceError::Unsupported)
+        let page = (after.cloned(), limit);
+        run(&self.repositories, page, SourceError::Unsupported)
     }
 }
 

@@ -4,10 +4,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/scripted.rs"]
+mod scripted;
 
 use common::{Answer, ask, get, head, name, noise, tag};
+use scripted::Scripted;
 use tower_oci::{
-    Algorithm, Image, MediaType, MemoryStore, OciRegistryService, Operation, Platform, ReadOnly,
+    Algorithm, Image, Manifest, ManifestInfo, MediaType, MemoryStore, OciRegistryService,
+    Operation, Platform, ReadOnly,
     testing::{ImageBuilder, IndexBuilder},
 };
 

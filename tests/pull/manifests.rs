@@ -45,13 +45,28 @@ async fn what_a_digest_names_may_be_kept_for_good_and_what_a_tag_names_may_not()
 // protocol 15
 #[tokio::test]
 async fn a_stored_media_type_is_served_without_parameters() {
-    let media_type: MediaType = "application/vnd.oci.image.index.v1+json; charset=utf-8"
-        .parse()
-        .unwrap();
-    assert_eq!(
-        media_type.as_str(),
-        "application/vnd.oci.image.index.v1+json"
-    );
+    let stored = "application/vnd.oci.image.index.v1+json; charset=utf-8";
+    let document = format!(r#"{{"mediaType":"{stored}","manifests":[]}}"#);
+    for manifest in [
+        Manifest::parse(document).unwrap(),
+        Manifest::new(stored.parse().unwrap(), "{}"),
+    ] {
+        let bytes = manifest.bytes().clone();
+        let info = ManifestInfo::of(&manifest);
+        let source = Scripted::new()
+            .on_manifest(move |_| Ok(manifest.clone().into()))
+            .on_stat_manifest(move |_| Ok(info.clone()));
+        let registry = OciRegistryService::new(source);
+        let uri = "/v2/demo/manifests/latest";
+        let answer = get(&registry, uri).await;
+        assert_eq!(answer.body, bytes);
+        for answer in [answer, head(&registry, uri).await] {
+            assert_eq!(
+                answer.header("content-type"),
+                "application/vnd.oci.image.index.v1+json"
+            );
+        }
+    }
 }
 
 // protocol 16, section 3 item 3; pitfalls: sha512 answered with sha256

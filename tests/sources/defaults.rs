@@ -114,11 +114,6 @@ async fn referrers_come_from_the_fallback_tag_filtered_and_in_pages() {
     }
 }
 
-fn link(answer: &Answer) -> Option<String> {
-    let target = answer.header("link").strip_prefix('<')?;
-    Some(target.strip_suffix(">; rel=\"next\"").unwrap().to_owned())
-}
-
 #[tokio::test]
 async fn referrers_of_anything_unknown_are_an_empty_index() {
     let uri = format!("/v2/demo/referrers/{}", digest(b"unknown"));

@@ -30,6 +30,7 @@ use tower_oci::{
     Reference, RepositoryName, ResponseBody, SourceError, Tag,
 };
 
+mod catalog;
 mod defaults;
 mod errors;
 mod promises;
@@ -112,6 +113,12 @@ fn assert_backend_failure(answer: &Answer) -> String {
     }
     let error = answer.extensions.get::<Arc<SourceError>>().unwrap();
     error.source().unwrap().to_string()
+}
+
+/// The target of the link to the next page, if there is one.
+fn link(answer: &Answer) -> Option<String> {
+    let target = answer.header("link").strip_prefix('<')?;
+    Some(target.strip_suffix(">; rel=\"next\"").unwrap().to_owned())
 }
 
 /// The bytes of a body up to its end, and the error that it ended with.

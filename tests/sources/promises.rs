@@ -120,7 +120,7 @@ async fn an_answer_that_a_source_may_not_give_is_a_failure_of_the_storage() {
         ),
         (
             "more repositories than asked for",
-            Scripted::new().on_repositories(|limit| {
+            Scripted::new().on_repositories(|(_, limit)| {
                 let items = (0..=limit)
                     .map(|number| name(&number.to_string()))
                     .collect();
