@@ -9,7 +9,7 @@ fn range_spec() -> impl Strategy<Value = String> {
         1 => any::<u64>().prop_map(|last| format!("1-{last}")),
         1 => Just("0-99999999999999999999999999".to_owned()),
         1 => Just("-99999999999999999999999999".to_owned()),
-        1 => select(vec!["", " ", "-", "x", "1", "1-x", "--1", "+1-2", "1 -2", "1-2-3", "0x1-2"])
+        1 => select(vec!["", " ", "-", "x", "1", "1-x", "--1", "+1-2", "1 -2", "1-2-3", "0x1-2", "1 - 2"])
             .prop_map(ToOwned::to_owned),
     ]
 }
@@ -51,12 +51,13 @@ fn selected(header: &str, total: u64) -> Selected {
         .filter(|spec| !spec.is_empty())
         .collect();
     if specs.is_empty() {
-        return Selected::Unsatisfiable;
+        return Selected::Whole;
     }
     for spec in &specs {
         let Some((first, last)) = spec.split_once('-') else {
             return Selected::Unsatisfiable;
         };
+        let (first, last) = (first.trim(), last.trim());
         let (Some(first_number), Some(last_number)) = (number(first), number(last)) else {
             return Selected::Unsatisfiable;
         };
