@@ -43,3 +43,56 @@ fn a_layer_outside_of_the_router_parses_the_whole_path_with_the_same_mount() {
     let request = parse(&Mount::default(), Method::GET, "/v2/").unwrap();
     assert_eq!(request, OciRequest::Ping);
 }
+
+/// A layer that refuses what it does not understand, and all that is not in `open`.
+async fn only_open(
+    mount: Mount,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let refused = match mount.parse(&request) {
+        Err(invalid) => invalid.into_response(),
+        Ok(request) if request.repository().is_some_and(|name| *name != "demo") => {
+            ErrorCode::Denied.response(StatusCode::FORBIDDEN, "not in demo")
+        }
+        Ok(_) => return next.run(request).await,
+    };
+    refused.map(Body::new)
+}
+
+#[tokio::test]
+async fn a_layer_lets_nothing_by_wherever_it_stands_and_whatever_it_takes_the_mount_for() {
+    let only_open = |mount: Mount| {
+        axum::middleware::from_fn(move |request, next| only_open(mount.clone(), request, next))
+    };
+    let right = Mount::nested_at("/r/v2").unwrap();
+    let inside = Router::new().nest_service("/r/v2", only_open(right.clone()).layer(registry()));
+    let around = Router::new()
+        .nest_service("/r/v2", registry())
+        .layer(only_open(right.clone()));
+    let mistaken = Router::new()
+        .nest_service("/r/v2", registry())
+        .layer(only_open(Mount::default()));
+    // What trims a slash between the layer and the router makes another request of this one.
+    let trimmed = only_open(right).layer(
+        NormalizePathLayer::trim_trailing_slash()
+            .layer(Router::new().nest_service("/r/v2", registry())),
+    );
+    for (place, app, open) in [
+        ("inside", app(inside), 200),
+        ("around", app(around), 200),
+        ("mistaken", app(mistaken), 404),
+        ("before what trims", app(trimmed), 200),
+    ] {
+        let answer = get(&app, "/r/v2/demo/tags/list").await;
+        assert_eq!(answer.status, open, "{place}");
+        for uri in ["/r/v2/v2/foo/tags/list", "/r/v2/v2/foo/tags/list/"] {
+            let answer = get(&app, uri).await;
+            assert!(
+                [403, 404].contains(&answer.status.as_u16()),
+                "{place} {uri}"
+            );
+            assert!(answer.error_codes() != ["NAME_UNKNOWN"], "{place} {uri}");
+        }
+    }
+}

@@ -9,12 +9,12 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{Router, body::Body};
 use common::*;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 use tower_http::normalize_path::NormalizePathLayer;
 use tower_oci::{
-    Access, InvalidRequest, MemoryStore, Mount, OciRegistryService, OciRequest, Operation,
-    ReadOnly, testing::ImageBuilder,
+    Access, ErrorCode, InvalidRequest, MemoryStore, Mount, OciRegistryService, OciRequest,
+    Operation, ReadOnly, testing::ImageBuilder,
 };
 
 mod layer;
