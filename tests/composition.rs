@@ -6,32 +6,23 @@ mod common;
 #[path = "../examples/axum.rs"]
 #[allow(dead_code)] // its main
 mod example;
+#[path = "common/scripted.rs"]
+mod scripted;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
 use common::{Answer, name, noise, tag};
 use example::{Limits, Rate, app};
 use http::{Request, Response};
-use http_body_util::{
-    BodyExt,
-    channel::{Channel, Sender},
-};
+use http_body_util::BodyExt;
+use scripted::{Scripted, held};
 use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt;
 use tower_governor::governor::GovernorConfigBuilder;
 use tower_oci::{
-    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Digest, DynBody, Found, GetBlob,
-    GetManifest, Image, Manifest, MediaType, MemoryStore, Operation, Reference, RepositoryName,
-    SourceError, testing::ImageBuilder,
+    BlobSource, Digest, Image, MediaType, MemoryStore, Operation, testing::ImageBuilder,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -215,7 +206,8 @@ async fn guessing_the_password_counts_against_the_rate_limit() {
 
 #[tokio::test]
 async fn only_so_many_requests_reach_the_source_at_once_and_the_others_wait() {
-    let source = Gated::default();
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::new().behind(&gate);
     let limits = Limits {
         requests: 2,
         ..limits()
@@ -227,30 +219,40 @@ async fn only_so_many_requests_reach_the_source_at_once_and_the_others_wait() {
             tokio::spawn(async move { send(&app, get("/v2/demo/manifests/latest")).await })
         })
         .collect();
-    eventually(|| source.inside() == 2).await;
-    // Everything that can happen has happened once the tasks had their turns.
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
+    let mut arrived = 0;
+    // Whenever one has its answer, the next arrives, and no other.
+    for expected in 2..=5 {
+        let arrives = async {
+            while arrived < expected {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                arrived += source.calls().len();
+            }
+        };
+        timeout(SOON, arrives).await.unwrap();
+        // Everything that can happen has happened once the tasks had their turns.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        arrived += source.calls().len();
+        assert_eq!(arrived, expected);
+        gate.add_permits(1);
     }
-    assert_eq!(source.inside(), 2);
-
-    source.gate.add_permits(5);
+    gate.add_permits(1);
     for request in requests {
         let answer = timeout(SOON, request).await.unwrap().unwrap();
         assert_eq!(answer.status, 404);
     }
-    assert_eq!(source.most_inside(), 2);
 }
 
 #[tokio::test]
 async fn a_blob_arrives_piece_by_piece_while_its_source_is_still_reading() {
-    let source = Gated::default();
-    let app = app_over(source.clone(), limits());
+    let (source, hand) = held(9);
+    let app = app_over(source, limits());
     let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
     let uri = format!("/v2/demo/blobs/{digest}");
 
     let mut body = open(&app, get(&uri)).await.into_body();
-    let mut source = source.blob.lock().unwrap().take().unwrap();
+    let mut source = hand.take();
     for piece in [&b"one"[..], b"two"] {
         source.send_data(Bytes::from_static(piece)).await.unwrap();
         let arrived = timeout(SOON, body.frame()).await.unwrap();
@@ -303,78 +305,5 @@ async fn the_operation_labels_every_response_of_the_registry() {
     ] {
         let answer = send(&app, get(uri)).await;
         assert_eq!(answer.extensions.get(), Some(&operation), "{uri}");
-    }
-}
-
-async fn eventually(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(SOON, met).await.unwrap();
-}
-
-/// A source that answers for a manifest only when its gate lets it, and whose only blob of nine
-/// bytes comes out of the test's hands.
-#[derive(Clone)]
-struct Gated {
-    gate: Arc<Semaphore>,
-    inside: Arc<AtomicUsize>,
-    most_inside: Arc<AtomicUsize>,
-    blob: Arc<Mutex<Option<Sender<Bytes, BoxError>>>>,
-}
-
-impl Default for Gated {
-    fn default() -> Self {
-        Self {
-            gate: Arc::new(Semaphore::new(0)),
-            inside: Arc::default(),
-            most_inside: Arc::default(),
-            blob: Arc::default(),
-        }
-    }
-}
-
-impl Gated {
-    fn inside(&self) -> usize {
-        self.inside.load(Ordering::SeqCst)
-    }
-
-    fn most_inside(&self) -> usize {
-        self.most_inside.load(Ordering::SeqCst)
-    }
-}
-
-impl BlobSource for Gated {
-    type Body = DynBody;
-
-    async fn manifest(
-        &self,
-        _: &RepositoryName,
-        _: &Reference,
-        _: GetManifest<'_>,
-    ) -> Result<Found<Manifest>, SourceError> {
-        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_inside.fetch_max(inside, Ordering::SeqCst);
-        self.gate.acquire().await.unwrap().forget();
-        self.inside.fetch_sub(1, Ordering::SeqCst);
-        Err(SourceError::NotFound(tower_oci::MissingContent::Manifest))
-    }
-
-    async fn blob(
-        &self,
-        _: &RepositoryName,
-        _: &Digest,
-        _: GetBlob,
-    ) -> Result<Blob<DynBody>, SourceError> {
-        let (sender, body) = Channel::new(1);
-        *self.blob.lock().unwrap() = Some(sender);
-        let body = DynBody::new(body);
-        Ok(Blob::Content(BlobContent::new(
-            BlobInfo::unseekable(9),
-            0..9,
-            body,
-        )))
     }
 }

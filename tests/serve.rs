@@ -2,19 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "common/scripted.rs"]
+mod scripted;
 #[path = "../examples/serve/server.rs"]
 #[allow(dead_code)] // its logging
 mod server;
 
-use std::{
-    io::ErrorKind,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::channel::{Channel, Sender};
+use http_body_util::channel::Sender;
+use scripted::{Hand, held};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -22,32 +20,29 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tower_oci::{
-    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Digest, Found, GetBlob, GetManifest,
-    Manifest, MissingContent, OciRegistryService, Reference, RepositoryName, SourceError,
-};
+use tower_oci::{BoxError, OciRegistryService};
 
 const SOON: Duration = Duration::from_secs(10);
 const PING: &str = "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// A server over [`HeldBlob`].
+/// A server over a source whose only blob, of eight bytes, is [`held`].
 struct Running {
     address: SocketAddr,
-    source: HeldBlob,
+    hand: Hand,
     stop: mpsc::Sender<()>,
     /// Whether it finished all requests.
     finished: JoinHandle<bool>,
 }
 
 async fn start() -> Running {
-    let source = HeldBlob::default();
+    let (source, hand) = held(8);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = mpsc::channel(1);
-    let registry = OciRegistryService::new(source.clone());
+    let registry = OciRegistryService::new(source);
     Running {
         address,
-        source,
+        hand,
         stop,
         finished: tokio::spawn(server::serve(listener, registry, stopped)),
     }
@@ -66,7 +61,7 @@ impl Running {
         let request = format!("GET /v2/a/blobs/sha256:{zeros} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         let mut stream = self.connect(&request).await;
         read_until(&mut stream, "\r\n\r\n").await;
-        let mut body = self.source.0.lock().unwrap().take().unwrap();
+        let mut body = self.hand.take();
         body.send_data(Bytes::from_static(b"half")).await.unwrap();
         read_until(&mut stream, "half").await;
         (stream, body)
@@ -197,36 +192,4 @@ async fn a_head_that_is_too_long_is_refused() {
     let _ = stream.write_all(head.as_bytes()).await;
     let answer = read_until(&mut stream, "\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-}
-
-/// A source whose only blob, of eight bytes, comes out of the test's hands.
-#[derive(Clone, Default)]
-struct HeldBlob(Arc<Mutex<Option<Sender<Bytes, BoxError>>>>);
-
-impl BlobSource for HeldBlob {
-    type Body = Channel<Bytes, BoxError>;
-
-    async fn manifest(
-        &self,
-        _: &RepositoryName,
-        _: &Reference,
-        _: GetManifest<'_>,
-    ) -> Result<Found<Manifest>, SourceError> {
-        Err(SourceError::NotFound(MissingContent::Manifest))
-    }
-
-    async fn blob(
-        &self,
-        _: &RepositoryName,
-        _: &Digest,
-        _: GetBlob,
-    ) -> Result<Blob<Self::Body>, SourceError> {
-        let (sender, body) = Channel::new(1);
-        *self.0.lock().unwrap() = Some(sender);
-        Ok(Blob::Content(BlobContent::new(
-            BlobInfo::unseekable(8),
-            0..8,
-            body,
-        )))
-    }
 }

@@ -42,7 +42,7 @@ impl RangeHeader {
         if !unit.trim().eq_ignore_ascii_case("bytes") {
             return Self::Whole;
         }
-        // A list may have empty elements (RFC 9110 §5.6.1.2).
+        // A list may have empty elements (RFC 9110 §5.6.1.2), and nothing else in it asks for nothing.
         let specs = set
             .split(',')
             .map(str::trim)

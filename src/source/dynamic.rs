@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
-    SourceError,
+    SourceError, forward::forward_blob_source,
 };
 use crate::{
     body::DynBody,
@@ -143,60 +143,5 @@ impl<S: BlobSource> ObjectSafe for S {
 }
 
 impl BlobSource for DynSource {
-    type Body = DynBody;
-
-    async fn manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-        options: GetManifest<'_>,
-    ) -> Result<Found<Manifest>, SourceError> {
-        self.0.manifest(repository, reference, options).await
-    }
-
-    async fn blob(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        options: GetBlob,
-    ) -> Result<Blob<DynBody>, SourceError> {
-        self.0.blob(repository, digest, options).await
-    }
-
-    async fn stat_blob(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<BlobInfo, SourceError> {
-        self.0.stat_blob(repository, digest).await
-    }
-
-    async fn stat_manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<ManifestInfo, SourceError> {
-        self.0.stat_manifest(repository, reference).await
-    }
-
-    async fn tags(
-        &self,
-        repository: &RepositoryName,
-        page: Page<'_>,
-    ) -> Result<Listing<Tag>, SourceError> {
-        self.0.tags(repository, page).await
-    }
-
-    async fn referrers(
-        &self,
-        repository: &RepositoryName,
-        subject: &Digest,
-        options: ListReferrers<'_>,
-    ) -> Result<Listing<Descriptor>, SourceError> {
-        self.0.referrers(repository, subject, options).await
-    }
-
-    async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {
-        self.0.repositories(page).await
-    }
+    forward_blob_source!(self => self.0, DynBody);
 }

@@ -40,8 +40,8 @@ impl<S> ReadOnly<S> {
 /// Hands on every method, those with defaults too: a default here would silently replace what the
 /// source behind can do better.
 macro_rules! forward_blob_source {
-    ($self:ident => $inner:expr) => {
-        type Body = S::Body;
+    ($self:ident => $inner:expr, $body:ty) => {
+        type Body = $body;
 
         async fn manifest(
             &$self,
@@ -103,10 +103,12 @@ macro_rules! forward_blob_source {
     };
 }
 
+pub(super) use forward_blob_source;
+
 impl<S: BlobSource> BlobSource for ReadOnly<S> {
-    forward_blob_source!(self => self.0);
+    forward_blob_source!(self => self.0, S::Body);
 }
 
 impl<S: BlobSource> BlobSource for Arc<S> {
-    forward_blob_source!(self => (**self));
+    forward_blob_source!(self => (**self), S::Body);
 }

@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{
+    StreamBody,
+    channel::{Channel, Sender},
+};
+use tokio::sync::Semaphore;
 use tower_oci::{
-    Blob, BlobContent, BlobInfo, BlobSource, Descriptor, Digest, DynBody, Found, GetBlob,
-    GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MissingContent, Page, Reference,
-    RepositoryName, SourceError, Tag,
+    Blob, BlobContent, BlobInfo, BlobSource, BoxError, Cursor, Descriptor, Digest, DynBody, Found,
+    GetBlob, GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MissingContent, Page,
+    Reference, RepositoryName, SourceError, Tag,
 };
 
 pub type Answer<T> = Result<T, SourceError>;
@@ -27,9 +31,11 @@ pub struct Scripted {
     stat_manifest: Script<Reference, ManifestInfo>,
     tags: Script<usize, Listing<Tag>>,
     referrers: Script<usize, Listing<Descriptor>>,
-    repositories: Script<usize, Listing<RepositoryName>>,
+    repositories: Script<(Option<Cursor>, usize), Listing<RepositoryName>>,
     /// How often each answer is pending before it comes.
     pending: usize,
+    /// What every answer takes a permit of before it comes.
+    gate: Option<Arc<Semaphore>>,
 }
 
 macro_rules! script {
@@ -56,11 +62,18 @@ impl Scripted {
     script!(on_stat_manifest = stat_manifest, Reference => ManifestInfo);
     script!(on_tags = tags, usize => Listing<Tag>);
     script!(on_referrers = referrers, usize => Listing<Descriptor>);
-    script!(on_repositories = repositories, usize => Listing<RepositoryName>);
+    script!(on_repositories = repositories, (Option<Cursor>, usize) => Listing<RepositoryName>);
 
     #[must_use]
     pub fn pending(self, pending: usize) -> Self {
         Self { pending, ..self }
+    }
+
+    /// Every answer waits for a permit of `gate`, and keeps it.
+    #[must_use]
+    pub fn behind(self, gate: &Arc<Semaphore>) -> Self {
+        let gate = Some(gate.clone());
+        Self { gate, ..self }
     }
 
     /// The calls since this was asked the last time: method and arguments.
@@ -72,6 +85,9 @@ impl Scripted {
         self.calls.lock().unwrap().push(call);
         for _ in 0..self.pending {
             tokio::task::yield_now().await;
+        }
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
         }
     }
 }
@@ -162,7 +178,8 @@ impl BlobSource for Scripted {
     async fn repositories(&self, page: Page<'_>) -> Answer<Listing<RepositoryName>> {
         let Page { after, limit, .. } = page;
         self.called(format!("repositories {after:?} {limit}")).await;
-        run(&self.repositories, limit, SourceError::Unsupported)
+        let page = (after.cloned(), limit);
+        run(&self.repositories, page, SourceError::Unsupported)
     }
 }
 
@@ -179,9 +196,36 @@ pub fn unseekable(bytes: &Bytes) -> Blob<DynBody> {
         .map(|piece| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::copy_from_slice(piece))))
         .collect();
     let size = bytes.len() as u64;
-    Blob::Content(BlobContent {
-        info: BlobInfo::unseekable(size),
-        range: 0..size,
-        body: DynBody::new(StreamBody::new(stream::iter(frames))),
-    })
+    Blob::Content(BlobContent::new(
+        BlobInfo::unseekable(size),
+        0..size,
+        DynBody::new(StreamBody::new(stream::iter(frames))),
+    ))
+}
+
+/// The hand that holds the bytes of a blob while the answer with it is open.
+#[derive(Clone, Default)]
+pub struct Hand(Arc<Mutex<Option<Sender<Bytes, BoxError>>>>);
+
+impl Hand {
+    /// What sends the bytes of the blob that was opened last.
+    pub fn take(&self) -> Sender<Bytes, BoxError> {
+        self.0.lock().unwrap().take().unwrap()
+    }
+}
+
+/// A source whose only blob, of `size` bytes, comes out of the test's hand.
+pub fn held(size: u64) -> (Scripted, Hand) {
+    let hand = Hand::default();
+    let holding = hand.clone();
+    let source = Scripted::new().on_blob(move |_| {
+        let (sender, body) = Channel::new(1);
+        *holding.0.lock().unwrap() = Some(sender);
+        Ok(Blob::Content(BlobContent::new(
+            BlobInfo::unseekable(size),
+            0..size,
+            DynBody::new(body),
+        )))
+    });
+    (source, hand)
 }

@@ -58,6 +58,31 @@ async fn layers_with_urls_and_entries_of_an_index_may_be_absent() {
 }
 
 #[tokio::test]
+async fn a_layer_that_only_some_images_have_urls_for_may_not_be_absent() {
+    let (_directory, mut layout) = layout();
+    for (layer, tag, foreign_first) in [(&b"a"[..], "a", true), (b"b", "b", false)] {
+        let own = describe("application/vnd.oci.image.layer.v1.tar", layer);
+        let mut foreign = own.clone();
+        foreign["urls"] = json!(["https://example.com/far"]);
+        let mut images = [&own, &foreign].map(|layer| {
+            let image = layout.image_of(layer);
+            layout.add_json(MANIFEST, &image)
+        });
+        if foreign_first {
+            images.reverse();
+        }
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": images});
+        let index = layout.add_json(INDEX, &index);
+        layout.list(&index, tag);
+    }
+    let source = layout.open().await;
+    for layer in [b"a", b"b"] {
+        let layer = describe("application/vnd.oci.image.layer.v1.tar", layer);
+        assert_backend(source.get_blob(&layer).await, &layout.file(&layer));
+    }
+}
+
+#[tokio::test]
 async fn ranges_are_read_from_their_place() {
     let (_directory, mut layout) = layout();
     let content = bytes(200_001);

@@ -1,3 +1,13 @@
+use std::{
+    collections::BTreeSet,
+    io::{Seek, SeekFrom, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
 use super::*;
 
 #[tokio::test]
@@ -40,27 +50,127 @@ async fn a_change_is_seen_within_a_second_under_constant_requests() {
     }
 }
 
+/// How `index.json` lists `image` as `latest`, always with the same length.
+fn index_of(image: &Value) -> String {
+    let mut entry = image.clone();
+    entry["annotations"] = json!({REF_NAME: "latest"});
+    json!({"schemaVersion": 2, "manifests": [entry]}).to_string()
+}
+
+/// Writes a file in place, and says that this was long ago.
+fn write_aged(file: &Path, content: &str) {
+    fs::write(file, content).unwrap();
+    let file = fs::File::options().write(true).open(file).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    file.set_modified(long_ago).unwrap();
+}
+
 #[tokio::test]
-async fn a_change_that_leaves_the_same_size_and_times_is_seen() {
-    let (_directory, mut layout) = layout();
+async fn a_change_that_leaves_the_same_size_and_modification_time_is_seen() {
+    let (_directory, layout) = layout();
     let (first, _) = layout.add_image("1st");
     let (second, _) = layout.add_image("2nd");
-    layout.list(&first, "latest");
+    let file = layout.path.join("index.json");
+    write_aged(&file, &index_of(&first));
     let source = layout.open().await;
     source.get("latest").await.unwrap();
-    layout.entries.clear();
-    let file = layout.path.join("index.json");
-    let modified = fs::metadata(&file).unwrap().modified().unwrap();
-    let index = fs::read_to_string(&file).unwrap();
-    let index = index.replace(
-        first["digest"].as_str().unwrap(),
-        second["digest"].as_str().unwrap(),
-    );
     // In place: the inode stays too.
-    fs::write(&file, index).unwrap();
-    let file = fs::File::options().write(true).open(file).unwrap();
-    file.set_modified(modified).unwrap();
+    write_aged(&file, &index_of(&second));
     source.sees("latest", &second).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_change_of_a_file_that_had_settled_is_seen_whatever_it_leaves_the_same() {
+    use std::os::unix::fs::MetadataExt;
+    let (directory, in_place) = layout();
+    let (first, _) = in_place.add_image("1st");
+    let (second, _) = in_place.add_image("2nd");
+    let file = in_place.path.join("index.json");
+    write_aged(&file, &index_of(&first));
+
+    // Another layout will be in the place of this one, with an index of the same times: what is
+    // written between two ticks of the clock of the file system has them, if it is new.
+    let moved = OnDisk::create(directory.path().join("moved"));
+    let other = OnDisk::create(directory.path().join("other"));
+    for layout in [&moved, &other] {
+        layout.add_image("1st");
+        layout.add_image("2nd");
+    }
+    let aged = |layout: &OnDisk, image: &Value| {
+        let file = layout.path.join("index.json");
+        fs::remove_file(&file).unwrap();
+        write_aged(&file, &index_of(image));
+        file
+    };
+    let has_same_times = (0..1000).any(|_| {
+        let files = [aged(&moved, &first), aged(&other, &second)];
+        let [moved, other] = files.map(|file| {
+            let metadata = fs::metadata(file).unwrap();
+            (metadata.ctime(), metadata.ctime_nsec())
+        });
+        moved == other
+    });
+    assert!(has_same_times);
+
+    // Until nothing can change any more without another time.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let layouts = [(name("demo"), &in_place.path), (name("moved"), &moved.path)];
+    let source = LayoutSource::open(layouts).await.unwrap();
+    let latest = Reference::Tag("latest".parse().unwrap());
+    for repository in ["demo", "moved"] {
+        let info = source.stat_manifest(&name(repository), &latest).await;
+        assert_eq!(info.unwrap().digest, digest_of(&first));
+    }
+
+    // Only the time of the inode's change, which nobody can set, is another one.
+    let before = fs::metadata(&file).unwrap();
+    write_aged(&file, &index_of(&second));
+    let after = fs::metadata(&file).unwrap();
+    assert_eq!((before.len(), before.ino()), (after.len(), after.ino()));
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    // Only the inode is another one.
+    fs::rename(&moved.path, directory.path().join("away")).unwrap();
+    fs::rename(&other.path, &moved.path).unwrap();
+    tokio::time::sleep(Duration::from_millis(1001)).await;
+    for repository in ["demo", "moved"] {
+        let info = source.stat_manifest(&name(repository), &latest).await;
+        assert_eq!(info.unwrap().digest, digest_of(&second), "{repository}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_is_written_while_it_is_read_is_not_believed() {
+    let (_directory, layout) = layout();
+    let (image, _) = layout.add_image("layer");
+    let file = layout.path.join("index.json");
+    // It is always whole, and long enough for reading it to take longer than the times of files
+    // are apart.
+    let padding = " ".repeat(60 << 20);
+    fs::write(&file, index_of(&image) + &padding).unwrap();
+    let written = Arc::new(AtomicBool::new(true));
+    let writer = std::thread::spawn({
+        let (file, written) = (file.clone(), written.clone());
+        move || {
+            let mut file = fs::File::options().write(true).open(file).unwrap();
+            while written.load(Relaxed) {
+                file.seek(SeekFrom::End(-1)).unwrap();
+                file.write_all(b" ").unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let open = || LayoutSource::open([(name("demo"), &layout.path)]);
+    let opened = open().await;
+    written.store(false, Relaxed);
+    writer.join().unwrap();
+    let error = opened.expect_err("the index was not the same");
+    let error = error.to_string();
+    assert!(error.contains(&file.display().to_string()), "{error}");
+
+    fs::write(&file, index_of(&image)).unwrap();
+    let source = open().await.unwrap();
+    assert_eq!(source.list_tags().await.unwrap(), ["latest"]);
 }
 
 #[tokio::test]
@@ -125,33 +235,54 @@ async fn what_was_missing_from_a_layout_is_found_when_it_comes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_mixes_two_versions_of_the_index() {
     let (_directory, mut layout) = layout();
-    let images: Vec<Value> = (0..10)
-        .map(|number| layout.add_image(format!("version {number}")).0)
+    let subject = layout.add("text/plain", "subject");
+    // Each version has three images of its own, which have tags of their own and refer to the same
+    // subject.
+    let versions: Vec<Vec<Value>> = (0..4)
+        .map(|version| {
+            let images = (0..3).map(|number| {
+                let layer = layout.add("text/plain", format!("{version} {number}"));
+                let mut image = layout.image_of(&layer);
+                image["subject"] = subject.clone();
+                let mut entry = layout.add_json(MANIFEST, &image);
+                entry["annotations"] = json!({REF_NAME: format!("{version}-{number}")});
+                entry
+            });
+            images.collect()
+        })
         .collect();
-    layout.list(&images[0], "a");
-    layout.list(&images[0], "b");
+    let tags_of = |version: &[Value]| -> Vec<String> {
+        let tags = version.iter().map(|entry| &entry["annotations"][REF_NAME]);
+        tags.map(|tag| tag.as_str().unwrap().to_owned()).collect()
+    };
+    let referrers_of = |version: &[Value]| -> BTreeSet<String> {
+        let digests = version.iter().map(|entry| digest_of(entry).to_string());
+        digests.collect()
+    };
+    layout.entries = versions[0].clone();
+    layout.write_index();
     let source = layout.open().await;
+    let (mut tags_seen, mut referrers_seen) = (BTreeSet::new(), BTreeSet::new());
     let started = Instant::now();
-    for image in images.iter().cycle() {
-        let mut entries = Vec::new();
-        for tag in ["a", "b"] {
-            let mut entry = image.clone();
-            entry["annotations"] = json!({REF_NAME: tag});
-            entries.push(entry);
-        }
-        layout.entries = entries;
+    for version in versions.iter().cycle() {
+        layout.entries.clone_from(version);
         // In place, so that a reader may meet any part of it.
         let index = json!({"schemaVersion": 2, "manifests": layout.entries});
         fs::write(layout.path.join("index.json"), index.to_string()).unwrap();
-        assert_eq!(source.list_tags().await.unwrap(), ["a", "b"]);
-        let latest = source.get("a").await.unwrap();
-        assert!(
-            images
-                .iter()
-                .any(|image| digest_of(image) == *latest.digest())
-        );
-        if started.elapsed() > Duration::from_secs(2) {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let tags = source.list_tags().await.unwrap();
+        let is_one = |version: &Vec<Value>| tags_of(version) == tags;
+        assert!(versions.iter().any(is_one), "{tags:?}");
+        tags_seen.insert(tags);
+        let referrers = source.list_referrers(&subject).await;
+        let referrers = referrers_of(&referrers);
+        let is_one = |version: &Vec<Value>| referrers_of(version) == referrers;
+        assert!(versions.iter().any(is_one), "{referrers:?}");
+        referrers_seen.insert(referrers);
+        let has_seen_several = tags_seen.len() > 2 && referrers_seen.len() > 2;
+        if has_seen_several && started.elapsed() > Duration::from_secs(2) {
             break;
         }
+        assert!(started.elapsed() < Duration::from_secs(60), "{tags_seen:?}");
     }
 }

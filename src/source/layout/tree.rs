@@ -158,3 +158,51 @@ fn is_repository(root: &Path, name: &RepositoryName) -> io::Result<bool> {
     }
     is_layout(&path)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod tests {
+    use super::*;
+
+    fn put(root: &Path, name: &str) -> RepositoryName {
+        let layout = root.join(name);
+        fs::create_dir(&layout).unwrap();
+        fs::write(
+            layout.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )
+        .unwrap();
+        fs::write(layout.join("index.json"), r#"{"manifests":[]}"#).unwrap();
+        name.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn layouts_that_came_and_went_are_forgotten_though_nobody_asks_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let tree = Arc::new(Tree::open(root.to_owned()).unwrap());
+        let stays = put(root, "stays");
+        tree.view(&stays).await.unwrap();
+        let known = |tree: &Tree| tree.lock().layouts.get(&stays).unwrap().clone();
+        let layout = known(&tree);
+        for number in 0..3 * FEW {
+            let name = put(root, &format!("goes-{number}"));
+            tree.view(&name).await.unwrap();
+            fs::remove_dir_all(root.join(name.as_str())).unwrap();
+            assert!(tree.lock().layouts.len() <= FEW, "after {number}");
+        }
+        assert!(Arc::ptr_eq(&layout, &known(&tree)));
+    }
+
+    #[tokio::test]
+    async fn however_many_layouts_there_are_all_are_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let tree = Arc::new(Tree::open(root.to_owned()).unwrap());
+        for number in 0..3 * FEW {
+            let name = put(root, &format!("stays-{number}"));
+            tree.view(&name).await.unwrap();
+            assert_eq!(tree.lock().layouts.len(), number + 1);
+        }
+    }
+}
