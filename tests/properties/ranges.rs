@@ -165,9 +165,10 @@ proptest! {
         if answer.status != 416 {
             prop_assert_eq!(answer.header("accept-ranges"), "bytes");
         }
-        // Where a strict and independent reader accepts all ranges, it selects the same.
-        let strict = http_range_header::parse_range_header(&header);
-        if let Some(ranges) = strict.ok().and_then(|ranges| ranges.validate(total).ok()) {
+        // Where a strict and independent reader accepts all ranges, it selects the same; but that
+        // one finds a first byte in content that has none.
+        let strict = http_range_header::parse_range_header(&header).ok().filter(|_| total > 0);
+        if let Some(ranges) = strict.and_then(|ranges| ranges.validate(total).ok()) {
             let ranges = ranges.into_iter().map(|range| *range.start()..range.end() + 1);
             prop_assert_eq!(expected, Selected::Parts(ranges.collect()));
         }
