@@ -132,3 +132,26 @@ pub(super) fn identity(_: &Metadata) -> Option<(u64, u64)> {
 fn changed(_: &Metadata) -> Option<SystemTime> {
     None
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_with_the_same_times_has_another_stamp() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, "content").unwrap();
+            Stamp::of(&std::fs::metadata(path).unwrap())
+        });
+        // Two files seldom get the same times, so the second gets those of the first here.
+        let second = Stamp {
+            modified: first.modified,
+            changed: first.changed,
+            ..second
+        };
+        assert!(first != second);
+    }
+}
