@@ -7,15 +7,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-mod early;
 mod exact;
 mod multipart;
 
-pub(crate) use early::Early;
 pub(crate) use exact::Exact;
 pub(crate) use multipart::{Multipart, Part};
 
@@ -33,11 +31,6 @@ impl BytesBody {
     /// A body that yields `bytes` in one piece.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
-    }
-
-    /// The bytes that are still to come.
-    pub fn into_inner(self) -> Bytes {
-        self.0
     }
 }
 
@@ -154,7 +147,6 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
         Bytes { #[pin] body: BytesBody },
-        Early { #[pin] body: Early },
         Blob { #[pin] body: Exact<B> },
         Multipart { #[pin] body: Multipart },
     }
@@ -169,12 +161,6 @@ impl<B> ResponseBody<B> {
         let body = bytes.into();
         Self {
             kind: Kind::Bytes { body },
-        }
-    }
-
-    pub(crate) fn early(body: Early) -> Self {
-        Self {
-            kind: Kind::Early { body },
         }
     }
 
@@ -217,7 +203,6 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProjection::Bytes { body } => body.poll_frame(cx).map_err(|never| match never {}),
-            KindProjection::Early { body } => body.poll_frame(cx).map_err(|never| match never {}),
             KindProjection::Blob { body } => body.poll_frame(cx),
             KindProjection::Multipart { body } => body.poll_frame(cx),
         }
@@ -226,7 +211,6 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Bytes { body } => body.is_end_stream(),
-            Kind::Early { body } => body.is_end_stream(),
             Kind::Blob { body } => body.is_end_stream(),
             Kind::Multipart { body } => body.is_end_stream(),
         }
@@ -235,7 +219,6 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Bytes { body } => body.size_hint(),
-            Kind::Early { body } => body.size_hint(),
             Kind::Blob { body } => body.size_hint(),
             Kind::Multipart { body } => body.size_hint(),
         }
@@ -248,5 +231,28 @@ pub(crate) fn slice(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     match (within(range.start), within(range.end)) {
         (Some(start), Some(end)) if start <= end && end <= bytes.len() => bytes.slice(start..end),
         _ => Bytes::new(),
+    }
+}
+
+/// How much of a request's body is read before an answer that does not need it.
+const MOST_DRAINED: usize = 256 << 10;
+
+/// Reads and drops a request's body, to its end or to [`MOST_DRAINED`].
+///
+/// A client that is still sending may read no answer, and report a broken pipe instead of the error
+/// if the connection is closed on it. What is longer is left to the server, which closes the
+/// connection. Nothing but the whole answer is sent after it: curl stops sending when it sees the
+/// head of an error, and waits for the rest.
+// protocol 88
+pub(crate) async fn drain<B: Body>(request: B) {
+    let mut request = std::pin::pin!(request);
+    let mut left = MOST_DRAINED;
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| request.as_mut().poll_frame(cx)).await {
+        // An empty frame counts too, so that there is an end of them.
+        let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }

@@ -261,6 +261,7 @@ impl Error {
             trace::source_failed(operation.as_str(), &error);
             response.extensions_mut().insert(Arc::new(error));
         }
+        response.extensions_mut().insert(operation);
         response
     }
 }
@@ -268,7 +269,7 @@ impl Error {
 impl InvalidRequest {
     /// The answer that the service gives to such a request, for a layer that refuses it before.
     pub fn into_response(self) -> Response<BytesBody> {
-        Error::Request(self).response()
+        Error::Request(self).into_response(Operation::Invalid)
     }
 }
 

@@ -59,6 +59,7 @@ impl<S: BlobSource> Call<'_, S> {
             | OciRequest::UploadStatus { .. }
             | OciRequest::AppendUpload { .. }
             | OciRequest::FinishUpload { .. }
+            // An empty `Allow`: without uploads these paths have no method (RFC 9110 §10.2.1).
             | OciRequest::CancelUpload { .. } => Err(Error::ReadOnly(&[])),
         }
     }

@@ -95,7 +95,7 @@ impl Image {
         origin: &Origin,
     ) -> Result<Self, ImageError> {
         let mut view = ManifestView::parse(manifest.bytes())?;
-        if let Some(invalid) = view.invalid.pop() {
+        if let Some(invalid) = view.invalid.drain(..).next() {
             return Err(invalid.into());
         }
         // Children are shared, so an index could grow beyond the depth to which it was loaded.

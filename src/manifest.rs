@@ -1,9 +1,12 @@
 //! Manifests: the exact bytes, and a lenient view of what they say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -136,7 +139,7 @@ pub enum InvalidManifest {
 /// What a manifest says, as far as a registry needs it.
 ///
 /// One view for image manifests, indexes, artifacts and Docker's kinds: fields that a kind does
-/// not have are empty. Descriptors that make no sense are kept apart in `invalid`.
+/// not have are empty. Descriptors that make no sense are left out, and counted.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestView {
     declared_type: Option<MediaType>,
@@ -148,7 +151,10 @@ pub(crate) struct ManifestView {
     pub(crate) manifests: Vec<Descriptor>,
     pub(crate) subject: Option<Descriptor>,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Why descriptors were left out: the first few, so that a document of nothing else costs no
+    /// more than its own size.
     pub(crate) invalid: Vec<InvalidDescriptor>,
+    invalid_count: usize,
     lists_manifests: bool,
     lists_layers: bool,
 }
@@ -177,18 +183,40 @@ impl ManifestView {
         Ok(view)
     }
 
+    /// How many reasons are kept in `invalid`.
+    const MOST_INVALID: usize = 10;
+
     fn descriptor(&mut self, json: Option<&RawValue>) -> Option<Descriptor> {
-        Descriptor::parse(json?)
-            .map_err(|invalid| self.invalid.push(invalid))
-            .ok()
+        match Descriptor::parse(json?) {
+            Ok(descriptor) => Some(descriptor),
+            Err(invalid) => {
+                self.invalid_count += 1;
+                if self.invalid.len() < Self::MOST_INVALID {
+                    self.invalid.push(invalid);
+                }
+                None
+            }
+        }
     }
 
     fn descriptors(&mut self, json: Option<&RawValue>) -> Vec<Descriptor> {
-        let items: Vec<&RawValue> = lenient(json).unwrap_or_default();
-        items
-            .into_iter()
-            .filter_map(|item| self.descriptor(Some(item)))
-            .collect()
+        let mut found = Vec::new();
+        let each = EachItem(|item: &RawValue| found.extend(self.descriptor(Some(item))));
+        if let Some(json) = json {
+            // What is no list has no items.
+            let _ = each.deserialize(&mut serde_json::Deserializer::from_str(json.get()));
+        }
+        found
+    }
+
+    /// What is told of the descriptors that were left out.
+    #[cfg(feature = "fs")]
+    pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
+        let others = self.invalid_count - self.invalid.len();
+        let others = (others > 0).then(|| format!("{others} more entries are left out"));
+        let first = self.invalid.iter();
+        let first = first.map(|invalid| format!("an entry is left out: {invalid}"));
+        first.chain(others)
     }
 
     /// The manifest's own `mediaType`, or else the type of the fields that it has.
@@ -267,4 +295,30 @@ struct RawManifest<'a> {
     subject: Option<&'a RawValue>,
     #[serde(borrow)]
     annotations: Option<&'a RawValue>,
+}
+
+/// Reads a JSON list item by item, so that it is never held as a whole.
+struct EachItem<F>(F);
+
+impl<'de, F: FnMut(&'de RawValue)> DeserializeSeed<'de> for EachItem<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for EachItem<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element()? {
+            (self.0)(item);
+        }
+        Ok(())
+    }
 }

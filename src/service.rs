@@ -16,7 +16,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::{BoxError, Early, ResponseBody},
+    body::{BoxError, ResponseBody, drain},
     error::add_common_headers,
     handlers::{Answer, Call},
     mount::{InvalidMount, Location, Mount},
@@ -103,19 +103,18 @@ impl<S: BlobSource> OciRegistryService<S> {
     /// Answers one request. What goes wrong on the way is an answer too.
     async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody<S::Body>>
     where
-        B: Body<Data: Send> + Send + 'static,
+        B: Body,
     {
         let (parts, body) = request.into_parts();
         let mut operation = Operation::Invalid;
         let mut response = match self.answer(&parts, &mut operation).await {
             Ok(response) => response,
-            Err(error) => error.into_response(operation).map(|answer| {
-                if is_sending(&parts) && !body.is_end_stream() {
-                    ResponseBody::early(Early::new(answer.into_inner(), body))
-                } else {
-                    ResponseBody::bytes(answer)
+            Err(error) => {
+                if is_sending(&parts) {
+                    drain(body).await;
                 }
-            }),
+                error.into_response(operation).map(ResponseBody::bytes)
+            }
         };
         add_common_headers(response.headers_mut());
         response.extensions_mut().insert(operation);
@@ -145,9 +144,10 @@ impl<S: BlobSource> OciRegistryService<S> {
 /// it back, and polling it would ask (RFC 9110 §10.1.1).
 fn is_sending(parts: &Parts) -> bool {
     let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
-    let expect = parts.headers.get(header::EXPECT);
-    let waits =
-        expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let expectations = parts.headers.get_all(header::EXPECT).iter();
+    let mut expectations =
+        expectations.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let waits = expectations.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"100-continue"));
     has_content && !waits
 }
 

@@ -124,7 +124,7 @@ async fn a_body_of_nothing_but_empty_frames_is_not_read_for_ever() {
 #[tokio::test]
 async fn a_client_that_waits_for_100_continue_is_not_asked_for_its_body() {
     for &(request, status) in REFUSED {
-        for expect in ["100-continue", "100-Continue"] {
+        for expect in ["100-continue", "100-Continue", "x, 100-continue"] {
             let answer = polled(request, Some(expect), (10, KIB)).await;
             assert_eq!(answer, (status, 0), "{request:?} {expect}");
         }
@@ -144,13 +144,13 @@ async fn the_body_of_a_request_that_has_none_by_its_method_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_does_not_keep_the_answer_back() {
+async fn a_read_is_answered_though_its_body_never_comes() {
     let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
-    let request = Request::put("/v2/demo/manifests/latest")
+    let request = Request::get("/v2/demo/manifests/latest")
         .body(body)
         .unwrap();
     let answer = timeout(SOON, registry().oneshot(request)).await.unwrap();
-    assert_eq!(answer.unwrap().status(), 405);
+    assert_eq!(answer.unwrap().status(), 404);
 }
 
 /// A connection to a server of the registry.
@@ -166,30 +166,23 @@ async fn connect() -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// Reads the head of an answer, and the length of its body.
-async fn read_head(stream: &mut TcpStream) -> (String, usize) {
+/// Reads one answer: its head, and the body that the head gives the length of.
+async fn read_answer(stream: &mut TcpStream) -> String {
     let read = async {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        String::from_utf8(head).unwrap()
+        let head = String::from_utf8(head).unwrap();
+        let length = head.lines().find_map(|line| {
+            let length = line.strip_prefix("content-length: ")?;
+            length.parse().ok()
+        });
+        let mut body = vec![0; length.unwrap_or_default()];
+        stream.read_exact(&mut body).await.unwrap();
+        head
     };
-    let head = timeout(SOON, read).await.unwrap();
-    let length = head.lines().find_map(|line| {
-        let length = line.strip_prefix("content-length: ")?;
-        length.parse().ok()
-    });
-    (head, length.unwrap_or_default())
-}
-
-/// Reads one answer with its body.
-async fn read_answer(stream: &mut TcpStream) -> String {
-    let (head, length) = read_head(stream).await;
-    let mut body = vec![0; length];
-    let read = stream.read_exact(&mut body);
-    timeout(SOON, read).await.unwrap().unwrap();
-    head
+    timeout(SOON, read).await.unwrap()
 }
 
 async fn assert_usable(stream: &mut TcpStream) {
@@ -209,18 +202,11 @@ async fn a_client_that_is_still_sending_reads_the_error_and_keeps_its_connection
         let head = format!("{head}content-length: {}\r\n\r\n", 2 * half.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&half).await.unwrap();
-        let (answer, length) = read_head(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-        // Its last byte comes when the request has come to its end.
-        let mut body = vec![0; length - 1];
-        stream.read_exact(&mut body).await.unwrap();
         let early = timeout(Duration::from_millis(50), stream.peek(&mut [0])).await;
-        assert!(early.is_err(), "the answer to half a request is complete");
+        assert!(early.is_err(), "there is an answer to half a request");
         stream.write_all(&half).await.unwrap();
-        assert_eq!(
-            timeout(SOON, stream.read_u8()).await.unwrap().unwrap(),
-            b'}'
-        );
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
         assert_usable(&mut stream).await;
     }
 }

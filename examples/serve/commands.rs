@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use tower_oci::{BlobSource, BoxError, Digest, DynSource, Page, RepositoryName, SourceError, Tag};
+use tower_oci::{
+    BlobSource, BoxError, Digest, DynSource, ListReferrers, Page, RepositoryName, SourceError, Tag,
+};
 
 /// At most so many repositories are shown.
 const MOST: usize = 10;
@@ -25,6 +27,10 @@ pub(crate) async fn to_pull(source: &DynSource, address: String) -> Result<Strin
                    podman pull --tls-verify=false {image}:{tag}\n  \
                    curl '{api}/referrers/{digest}'",
             )?;
+            if let Some(artifact) = first_referrer(source, name, &digest).await {
+                let copy = "skopeo copy --src-tls-verify=false";
+                writeln!(text, "  {copy} docker://{image}@{artifact} dir:artifact")?;
+            }
         }
     }
     if repositories.next.is_some() {
@@ -47,6 +53,18 @@ async fn first_image(
         .stat_manifest(repository, &tag.clone().into())
         .await?;
     Ok(Some((tag, manifest.digest)))
+}
+
+/// The first artifact that refers to what was found.
+async fn first_referrer(
+    source: &DynSource,
+    repository: &RepositoryName,
+    subject: &Digest,
+) -> Option<Digest> {
+    let options = ListReferrers::new(Page::first(1));
+    let referrers = source.referrers(repository, subject, options).await;
+    let referrers = referrers.inspect_err(log_broken).ok()?;
+    referrers.items.first().map(|referrer| referrer.digest)
 }
 
 fn log_broken(error: &SourceError) {

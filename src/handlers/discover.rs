@@ -17,6 +17,10 @@ use crate::{
     source::{BlobSource, BrokenPromise, ListReferrers, SourceError},
 };
 
+/// How many pages of a source are searched for visible repositories. A list that goes on after them
+/// is taken for one without end.
+const MOST_PAGES_SEARCHED: usize = 1_000;
+
 impl<S: BlobSource> Call<'_, S> {
     /// `GET /v2/<name>/tags/list`.
     // protocol 45 to 48
@@ -77,6 +81,7 @@ impl<S: BlobSource> Call<'_, S> {
         let source_page = page.page();
         let repositories = match self.parts.extensions.get::<Visibility>() {
             None => checked(self.store.repositories(source_page).await?, source_page)?,
+            Some(_) if page.n == Some(0) => Listing::default(),
             Some(visibility) => self.visible_repositories(visibility, source_page).await?,
         };
         let Listing {
@@ -101,7 +106,7 @@ impl<S: BlobSource> Call<'_, S> {
     ) -> Result<Listing<RepositoryName>, SourceError> {
         let mut visible: Vec<RepositoryName> = Vec::new();
         let mut after = page.after.cloned();
-        loop {
+        for _ in 0..MOST_PAGES_SEARCHED {
             let searched = Page::first(LARGEST_PAGE).after(&after);
             let listing = checked(self.store.repositories(searched).await?, searched)?;
             for name in listing
@@ -118,12 +123,10 @@ impl<S: BlobSource> Call<'_, S> {
             }
             match listing.next {
                 None => return Ok(Listing::new(visible, None)),
-                next if next == after => {
-                    return Err(SourceError::backend(BrokenPromise::SamePageNext));
-                }
                 next => after = next,
             }
         }
+        Err(SourceError::backend(BrokenPromise::EndlessList))
     }
 
     /// A list as JSON, with a link to the page that follows.

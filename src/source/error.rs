@@ -115,8 +115,8 @@ pub(crate) enum BrokenPromise {
     RefusedRange { size: u64 },
     #[error("the source redirected to a URI without scheme and host")]
     RelativeRedirect,
-    #[error("the source's next page begins where the page before began")]
-    SamePageNext,
+    #[error("the source's list of repositories has no end")]
+    EndlessList,
     #[error("the source listed {listed} entries when asked for {limit}")]
     TooManyEntries { listed: usize, limit: usize },
 }

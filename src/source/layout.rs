@@ -257,7 +257,7 @@ impl BlobSource for LayoutSource {
         let beginning = after.map_or(Bound::Unbounded, Bound::Excluded);
         let referrers = walk.referrers.get(subject).into_iter();
         let referrers = referrers.flat_map(|all| all.range((beginning, Bound::Unbounded)));
-        let entries = referrers.map(|(_, entry)| entry);
+        let entries = referrers.map(|(_, entry)| &**entry);
         Ok(Listing::page_of_sorted_referrers(entries, options))
     }
 

@@ -28,8 +28,8 @@ const CHUNK: usize = 32 << 10;
 /// The bytes of a blob's file, or a part of them, as [`LayoutSource`](super::LayoutSource) serves
 /// them.
 ///
-/// The file is read off the async threads, one piece ahead of the reader: at most two pieces of
-/// 32 KiB are in memory. If the file turns out shorter than it was, the body ends with an error.
+/// The file is read off the async threads, one piece of 32 KiB ahead of the reader: the body holds
+/// one piece, and its reader what it has taken. If the file turns out shorter than it was, the body ends with an error.
 pub struct FileBody {
     file: Arc<File>,
     digest: Digest,

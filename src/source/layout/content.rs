@@ -1,5 +1,7 @@
 //! What a manifest says, as far as a walk needs it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
@@ -26,7 +28,7 @@ pub(super) struct Content {
     /// The blobs, each with whether the layout has to have it.
     pub(super) blobs: Vec<(Digest, u64, bool)>,
     /// The subject, and the entry in the list of its referrers.
-    pub(super) referrer: Option<(Digest, Descriptor)>,
+    pub(super) referrer: Option<(Digest, Arc<Descriptor>)>,
     /// Why it leads to less than its writer may have meant.
     pub(super) faults: Vec<String>,
 }
@@ -36,7 +38,7 @@ impl Content {
         let view = match ManifestView::parse(&bytes) {
             Ok(view) => view,
             Err(error) => {
-                let fault = format!("leads to nothing: {}", with_causes(&error));
+                let fault = format!("it leads to nothing: {}", with_causes(&error));
                 return Self {
                     faults: vec![fault],
                     ..Self::empty(stated)
@@ -45,9 +47,7 @@ impl Content {
         };
         let mut content = Self {
             is_object: true,
-            faults: (view.invalid.iter())
-                .map(|invalid| format!("has an entry that is left out: {invalid}"))
-                .collect(),
+            faults: view.faults().collect(),
             ..Self::empty(stated)
         };
         if *stated == MediaType::OCTET_STREAM
@@ -64,7 +64,7 @@ impl Content {
         content.blobs.extend(own_blobs);
         if let Some(subject) = &view.subject {
             let manifest = Manifest::trusted(digest, content.media_type.clone(), bytes);
-            content.referrer = Some((subject.digest, view.referrer(&manifest)));
+            content.referrer = Some((subject.digest, Arc::new(view.referrer(&manifest))));
         }
         content
     }

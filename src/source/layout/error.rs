@@ -62,6 +62,7 @@ impl LayoutError {
         let path = path.to_owned();
         Self::Unreadable { path, error }
     }
+
     pub(super) fn runtime(error: SourceError) -> Self {
         Self::Runtime(match error {
             SourceError::Backend(error) => error,

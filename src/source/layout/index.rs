@@ -47,8 +47,7 @@ impl Index {
             entries: BTreeMap::new(),
             faults: Faults::default(),
         };
-        for invalid in &json.invalid {
-            let fault = format!("an entry is left out: {invalid}");
+        for fault in json.faults() {
             index.faults.add(fault);
         }
         for entry in &json.manifests {

@@ -12,7 +12,7 @@ use super::{
     super::{MissingContent, SourceError},
     catalog::Catalog,
     error::LayoutError,
-    marker::is_layout,
+    marker::{self, is_layout},
     refreshed::{Age, Refreshed, on_blocking_thread},
     view::{Layout, View, WhenGone},
 };
@@ -123,7 +123,8 @@ impl Tree {
     /// Drops layouts that nobody asked for since they went. Blocks.
     fn forget_those_gone(&self) {
         let names: Vec<RepositoryName> = self.lock().layouts.keys().cloned().collect();
-        let is_gone = |name: &RepositoryName| matches!(is_repository(&self.root, name), Ok(false));
+        // One whose `index.json` is missing for now is served as it was last.
+        let is_gone = |name: &RepositoryName| marker::is_gone(&self.root.join(name.as_str()));
         let gone: Vec<RepositoryName> = names.into_iter().filter(is_gone).collect();
         let mut known = self.lock();
         for name in gone {

@@ -21,7 +21,7 @@ pub(super) struct Walk {
     pub(super) manifests: HashMap<Digest, ReachedManifest>,
     pub(super) blobs: HashMap<Digest, ReachedBlob>,
     /// The referrers of each subject, in the order of their digests.
-    pub(super) referrers: HashMap<Digest, BTreeMap<Digest, Descriptor>>,
+    pub(super) referrers: HashMap<Digest, BTreeMap<Digest, Arc<Descriptor>>>,
     /// Whether entries of an index are absent, as in a sparse one. They may come later.
     sparse: bool,
     /// The manifests that could not be read though the layout has to have them.
@@ -231,7 +231,7 @@ impl Walking<'_> {
         }
         let path = path_of(&self.index.layout, digest);
         for fault in &content.faults {
-            let warning = format!("{} {fault}", path.display());
+            let warning = format!("{}: {fault}", path.display());
             self.walk.warnings.add(warning);
         }
         if let Some(manifest) = self.walk.manifests.get_mut(digest) {
