@@ -322,3 +322,19 @@ impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for EachItem<F> {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "fs"))]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_descriptors_that_make_no_sense_a_few_are_kept_and_the_others_counted() {
+        let json = format!(r#"{{"layers": [{}0]}}"#, "0,".repeat(999));
+        let view = ManifestView::parse(json.as_bytes()).unwrap();
+        assert_eq!(view.invalid.len(), ManifestView::MOST_INVALID);
+        let faults: Vec<String> = view.faults().collect();
+        assert_eq!(faults.len(), ManifestView::MOST_INVALID + 1);
+        assert_eq!(faults.last().unwrap(), "990 more entries are left out");
+    }
+}

@@ -93,6 +93,9 @@ async fn a_layer_lets_nothing_by_wherever_it_stands_and_whatever_it_takes_the_mo
                 "{place} {uri}"
             );
             assert!(answer.error_codes() != ["NAME_UNKNOWN"], "{place} {uri}");
+            if answer.status == 404 {
+                assert_eq!(answer.extensions.get(), Some(&Operation::Invalid));
+            }
         }
     }
 }

@@ -206,4 +206,19 @@ mod tests {
             assert_eq!(tree.lock().layouts.len(), number + 1);
         }
     }
+
+    #[tokio::test]
+    async fn a_layout_whose_index_is_being_replaced_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let tree = Arc::new(Tree::open(root.to_owned()).unwrap());
+        let replaced = put(root, "replaced");
+        tree.view(&replaced).await.unwrap();
+        fs::remove_file(root.join("replaced/index.json")).unwrap();
+        for number in 0..=FEW {
+            let name = put(root, &format!("other-{number}"));
+            tree.view(&name).await.unwrap();
+        }
+        tree.view(&replaced).await.unwrap();
+    }
 }
