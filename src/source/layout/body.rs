@@ -18,9 +18,9 @@ use crate::digest::Digest;
 /// How many bytes are read at a time.
 ///
 /// Each piece costs a change of threads, so larger ones are faster. One reader draining a file from
-/// the page cache, on two cores shared with others, got 650, 1050, 2140, 3540 and 7960 MiB/s with
-/// 16, 32, 64, 128 and 256 KiB (`cargo bench --bench layout_read` measures it again). But a slow
-/// reader holds three pieces at worst: the rest of one and all of the next in the server's write
+/// the page cache, on two cores, got 490, 880, 1920, 3550 and 7150 MiB/s with 16, 32, 64, 128 and
+/// 256 KiB: the middle one of three runs of `cargo bench --bench layout_read`, interleaved. But a
+/// slow reader holds three pieces at worst: the rest of one and all of the next in the server's write
 /// buffer, and the one that is read ahead. With 32 KiB these and the connection's own buffers stay
 /// below 128 KiB.
 const CHUNK: usize = 32 << 10;
