@@ -79,9 +79,10 @@ impl<S: BlobSource> Call<'_, S> {
     // protocol 64
     pub(super) async fn list_repositories(&self, page: PageRequest) -> Answer<S::Body> {
         let source_page = page.page();
-        let repositories = match self.parts.extensions.get::<Visibility>() {
+        // Who wants no entry needs no search, and still learns whether there is a catalog.
+        let visibility = self.parts.extensions.get::<Visibility>();
+        let repositories = match visibility.filter(|_| page.n != Some(0)) {
             None => checked(self.store.repositories(source_page).await?, source_page)?,
-            Some(_) if page.n == Some(0) => Listing::default(),
             Some(visibility) => self.visible_repositories(visibility, source_page).await?,
         };
         let Listing {

@@ -107,6 +107,10 @@ fn assert_well_formed(method: &Method, answer: &Answer) {
         "registry/2.0"
     );
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(
+        answer.header("content-security-policy"),
+        "default-src 'none'; sandbox"
+    );
     let length = answer.header("content-length");
     if answer.status == StatusCode::NO_CONTENT || answer.status == StatusCode::NOT_MODIFIED {
         assert_eq!((length, answer.body.len()), ("", 0), "{answer:?}");

@@ -41,3 +41,14 @@ async fn a_source_that_never_gets_on_is_a_failure_of_the_storage() {
     let answer = send(&service, request.body(Body::empty()).unwrap()).await;
     answer.assert_error(500, "UNKNOWN");
 }
+
+#[tokio::test]
+async fn a_source_without_a_catalog_says_so_whatever_is_asked_for_and_visible() {
+    let source = Scripted::new().on_repositories(|_| Err(SourceError::Unsupported));
+    let service = OciRegistryService::new(source);
+    for uri in ["/v2/_catalog", "/v2/_catalog?n=0"] {
+        let request = Request::get(uri).extension(Visibility::new(|_| true));
+        let answer = send(&service, request.body(Body::empty()).unwrap()).await;
+        answer.assert_error(404, "UNSUPPORTED");
+    }
+}
