@@ -141,7 +141,7 @@ impl fmt::Display for Action {
 /// the request.
 ///
 /// The service applies it where one request speaks of several repositories: the catalog lists only
-/// those that are visible. Whether a request may reach its own repository is the layer's decision,
+/// those that are visible, and a blob is mounted only from one of them. Whether a request may reach its own repository is the layer's decision,
 /// from [`OciRequest::required_access`](crate::OciRequest::required_access).
 ///
 /// ```
@@ -169,6 +169,11 @@ impl Visibility {
     /// The repositories for which `is_visible` holds.
     pub fn new(is_visible: impl Fn(&RepositoryName) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_visible))
+    }
+
+    /// All repositories: what holds where no layer has left another.
+    pub fn all() -> Self {
+        Self::new(|_| true)
     }
 
     /// Whether the caller may know of `repository`.

@@ -65,10 +65,10 @@ impl Body for BytesBody {
 pub struct DynBody(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>);
 
 impl DynBody {
-    /// Hides the type of `body`.
+    /// Hides the type of `body`. Data that is no [`Bytes`] is copied.
     pub fn new<B>(body: B) -> Self
     where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+        B: Body<Error: Into<BoxError>> + Send + 'static,
     {
         Self(Box::pin(Boxed { body }))
     }
@@ -101,7 +101,7 @@ impl Body for DynBody {
 }
 
 pin_project! {
-    /// A body with its error boxed.
+    /// A body with its error boxed, and its data as [`Bytes`].
     struct Boxed<B> {
         #[pin]
         body: B,
@@ -110,7 +110,7 @@ pin_project! {
 
 impl<B> Body for Boxed<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
 {
     type Data = Bytes;
     type Error = BoxError;
@@ -120,7 +120,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(self.project().body.poll_frame(cx));
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        let in_bytes =
+            |frame: Frame<B::Data>| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
+        Poll::Ready(frame.map(|frame| frame.map(in_bytes).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

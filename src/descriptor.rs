@@ -97,6 +97,12 @@ impl Descriptor {
         Ok(Some(content.into()))
     }
 
+    /// Whether a registry need not have the content, because it is to be had elsewhere.
+    // protocol 39
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.media_type.is_nondistributable() || !self.urls.is_empty()
+    }
+
     /// The number of bytes of this descriptor as JSON.
     pub(crate) fn json_length(&self) -> usize {
         // Nothing in a descriptor refuses to be written: all its keys are strings.

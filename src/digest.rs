@@ -80,6 +80,14 @@ enum HasherState {
 }
 
 impl Hasher {
+    /// What it hashes with.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            HasherState::Sha256(_) => Algorithm::Sha256,
+            HasherState::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
     /// Takes in the next piece.
     pub fn update(&mut self, piece: impl AsRef<[u8]>) {
         match &mut self.0 {

@@ -8,7 +8,12 @@ use serde::Serialize;
 use crate::{
     body::BytesBody,
     digest::Digest,
-    http::range::{ascii_header, unsatisfied_range},
+    http::{
+        content_range::{InvalidPieceRange, uploaded_range},
+        range::{ascii_header, unsatisfied_range},
+    },
+    manifest::InvalidManifest,
+    media_type::InvalidMediaType,
     mount::MountError,
     operation::Operation,
     request::InvalidRequest,
@@ -118,8 +123,20 @@ pub(crate) enum Error {
     Request(InvalidRequest),
     Mount(MountError),
     Source(SourceError),
-    /// A request that would write, to a registry that does not. It has the methods that would not.
-    ReadOnly(&'static [Method]),
+    /// The path does not have this method, here or at all.
+    NotAllowed {
+        message: String,
+        allowed: Vec<Method>,
+    },
+    /// The `Content-Range` of an upload's piece.
+    PieceRange(InvalidPieceRange),
+    /// The type that a manifest was sent with.
+    ManifestType(InvalidMediaType),
+    Manifest(InvalidManifest),
+    /// A push of a manifest names more tags than are allowed.
+    TooManyTags(usize),
+    /// A push would move a tag that does not move.
+    ImmutableTags,
 }
 
 impl From<InvalidRequest> for Error {
@@ -131,6 +148,24 @@ impl From<InvalidRequest> for Error {
 impl From<MountError> for Error {
     fn from(error: MountError) -> Self {
         Self::Mount(error)
+    }
+}
+
+impl From<InvalidPieceRange> for Error {
+    fn from(error: InvalidPieceRange) -> Self {
+        Self::PieceRange(error)
+    }
+}
+
+impl From<InvalidMediaType> for Error {
+    fn from(error: InvalidMediaType) -> Self {
+        Self::ManifestType(error)
+    }
+}
+
+impl From<InvalidManifest> for Error {
+    fn from(error: InvalidManifest) -> Self {
+        Self::Manifest(error)
     }
 }
 
@@ -147,7 +182,15 @@ impl Error {
         use StatusCode as Status;
 
         match self {
-            Self::ReadOnly(_) => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
+            Self::NotAllowed { .. } => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
+            Self::PieceRange(_) => (Status::BAD_REQUEST, Code::BlobUploadInvalid),
+            Self::ManifestType(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
+            Self::Manifest(InvalidManifest::DigestMismatch(_)) => {
+                (Status::BAD_REQUEST, Code::DigestInvalid)
+            }
+            Self::Manifest(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
+            Self::TooManyTags(_) => (Status::URI_TOO_LONG, Code::ManifestInvalid),
+            Self::ImmutableTags => (Status::FORBIDDEN, Code::Denied),
             Self::Mount(error) => match error {
                 MountError::Elsewhere(_) | MountError::Prefix(_) => {
                     (Status::NOT_FOUND, Code::Unsupported)
@@ -192,6 +235,8 @@ impl Error {
                 SourceError::OffsetMismatch { .. } => {
                     (Status::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
                 }
+                SourceError::SizeMismatch { .. } => (Status::BAD_REQUEST, Code::SizeInvalid),
+                SourceError::Superseded => (Status::CONFLICT, Code::BlobUploadInvalid),
                 SourceError::UploadUnknown => (Status::NOT_FOUND, Code::BlobUploadUnknown),
                 SourceError::MissingReferences(_) => {
                     (Status::BAD_REQUEST, Code::ManifestBlobUnknown)
@@ -214,13 +259,18 @@ impl Error {
             let rounded_up = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             (header::RETRY_AFTER, rounded_up.max(1).into())
         };
-        let allow = |methods: &[Method]| {
-            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
-            (header::ALLOW, ascii_header(&methods.join(", ")))
-        };
+        let allow = |methods: Vec<&str>| (header::ALLOW, ascii_header(&methods.join(", ")));
         match self {
-            Self::ReadOnly(methods) => Some(allow(methods)),
-            Self::Request(InvalidRequest::Method { allowed, .. }) => Some(allow(allowed.reads())),
+            Self::NotAllowed { allowed, .. } => {
+                Some(allow(allowed.iter().map(Method::as_str).collect()))
+            }
+            Self::Request(InvalidRequest::Method { allowed, .. }) => {
+                Some(allow(allowed.all().map(Method::as_str).collect()))
+            }
+            // protocol 28 and 89
+            Self::Source(SourceError::OffsetMismatch { current }) => {
+                Some((header::RANGE, uploaded_range(*current)))
+            }
             Self::Source(SourceError::RangeNotSatisfiable { size }) => {
                 Some((header::CONTENT_RANGE, unsatisfied_range(*size)))
             }
@@ -282,7 +332,22 @@ impl fmt::Display for Error {
             Self::Request(error) => error.fmt(f),
             Self::Mount(error) => error.fmt(f),
             Self::Source(error) => error.fmt(f),
-            Self::ReadOnly(_) => f.write_str("this registry is read-only"),
+            Self::NotAllowed { message, .. } => f.write_str(message),
+            Self::PieceRange(error) => error.fmt(f),
+            Self::ManifestType(error) => error.fmt(f),
+            Self::Manifest(InvalidManifest::Json(cause)) => {
+                write!(f, "the manifest is broken JSON: {cause}")
+            }
+            Self::Manifest(error) => error.fmt(f),
+            Self::TooManyTags(most) => {
+                write!(
+                    f,
+                    "a manifest can be pushed with at most {most} tags at once"
+                )
+            }
+            Self::ImmutableTags => {
+                f.write_str("the tag points at another manifest, and is immutable")
+            }
         }
     }
 }

@@ -2,15 +2,25 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 
 use crate::{
-    body::ResponseBody, error::Error, mount::Location, request::OciRequest, source::BlobSource,
+    body::ResponseBody,
+    error::Error,
+    http::range::ascii_header,
+    limits::Limits,
+    mount::Location,
+    request::{AllowedMethods, OciRequest},
+    service::Config,
+    source::SourceError,
+    store::{BlobStore, UploadBody},
 };
 
 mod discover;
 mod entity;
+mod manage;
 mod pull;
+mod push;
 
 /// A response, or the error that becomes one.
 pub(crate) type Answer<B> = Result<Response<ResponseBody<B>>, Error>;
@@ -18,13 +28,18 @@ pub(crate) type Answer<B> = Result<Response<ResponseBody<B>>, Error>;
 /// One request on its way through a handler.
 pub(crate) struct Call<'a, S> {
     pub(crate) store: &'a Arc<S>,
+    pub(crate) config: &'a Config,
     pub(crate) parts: &'a Parts,
     pub(crate) location: &'a Location<'a>,
 }
 
-impl<S: BlobSource> Call<'_, S> {
+impl<S: BlobStore> Call<'_, S> {
     /// Hands `request` to the handler of its operation.
-    pub(crate) async fn handle(self, request: OciRequest) -> Answer<S::Body> {
+    pub(crate) async fn handle(
+        self,
+        request: OciRequest,
+        body: &mut UploadBody,
+    ) -> Answer<S::Body> {
         match request {
             OciRequest::Ping => Ok(pull::ping()),
             OciRequest::GetManifest {
@@ -50,22 +65,91 @@ impl<S: BlobSource> Call<'_, S> {
                     .await
             }
             OciRequest::ListRepositories { page } => self.list_repositories(page).await,
-            OciRequest::PutManifest { .. }
-            | OciRequest::DeleteManifest { .. }
-            | OciRequest::DeleteBlob { .. } => Err(Error::ReadOnly(&[Method::GET, Method::HEAD])),
-            OciRequest::StartUpload { .. }
-            | OciRequest::PushBlob { .. }
-            | OciRequest::MountBlob { .. }
-            | OciRequest::UploadStatus { .. }
-            | OciRequest::AppendUpload { .. }
-            | OciRequest::FinishUpload { .. }
-            // An empty `Allow`: without uploads these paths have no method (RFC 9110 §10.2.1).
-            | OciRequest::CancelUpload { .. } => Err(Error::ReadOnly(&[])),
+            _ if !self.config.is_writable() => Err(self.not_allowed("this registry is read-only")),
+            OciRequest::DeleteManifest { .. } | OciRequest::DeleteBlob { .. }
+                if !self.config.allows_deletes() =>
+            {
+                Err(self.not_allowed("this registry deletes nothing"))
+            }
+            write => {
+                let answer = self.write(write, body).await;
+                // What a source cannot list is not found, what a store cannot do is not allowed.
+                answer.map_err(|error| match error {
+                    Error::Source(SourceError::Unsupported) => {
+                        self.not_allowed("this repository does not take that")
+                    }
+                    error => error,
+                })
+            }
+        }
+    }
+
+    async fn write(&self, request: OciRequest, body: &mut UploadBody) -> Answer<S::Body> {
+        match request {
+            OciRequest::StartUpload {
+                repository,
+                algorithm,
+            } => self.start_upload(repository, algorithm).await,
+            OciRequest::PushBlob { repository, digest } => {
+                self.push_blob(repository, digest, body).await
+            }
+            OciRequest::MountBlob {
+                repository,
+                digest,
+                from,
+            } => self.mount_blob(repository, digest, from).await,
+            OciRequest::UploadStatus { repository, upload } => {
+                self.upload_status(repository, upload).await
+            }
+            OciRequest::AppendUpload { repository, upload } => {
+                self.append_upload(repository, upload, body).await
+            }
+            OciRequest::FinishUpload {
+                repository,
+                upload,
+                digest,
+            } => self.finish_upload(repository, &upload, digest, body).await,
+            OciRequest::CancelUpload { repository, upload } => {
+                self.cancel_upload(&repository, &upload).await
+            }
+            OciRequest::PutManifest {
+                repository,
+                reference,
+                tags,
+            } => self.put_manifest(repository, reference, tags, body).await,
+            OciRequest::DeleteManifest {
+                repository,
+                reference,
+            } => self.delete_manifest(&repository, &reference).await,
+            OciRequest::DeleteBlob { repository, digest } => {
+                self.delete_blob(&repository, &digest).await
+            }
+            // All others were answered before.
+            _ => Err(SourceError::Unsupported.into()),
+        }
+    }
+
+    /// 405 for this path, with the methods that it does have.
+    // RFC 9110 §15.5.6
+    pub(crate) fn not_allowed(&self, message: impl Into<String>) -> Error {
+        let methods = AllowedMethods::of_path(self.location.path);
+        Error::NotAllowed {
+            message: message.into(),
+            allowed: self.config.allowed(methods),
         }
     }
 
     fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Where a client finds what `request` asks for.
+    fn link(&self, request: &OciRequest) -> HeaderValue {
+        ascii_header(&self.location.link_to(request))
     }
 }
 
@@ -84,5 +168,10 @@ fn document<B>(media_type: &'static str, bytes: Vec<u8>) -> Response<ResponseBod
 fn bare<B>(status: StatusCode) -> Response<ResponseBody<B>> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, 0.into());
+    }
     response
 }

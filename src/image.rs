@@ -111,7 +111,11 @@ impl Image {
                 None => Place::Source(origin.clone()),
             };
             let digest = descriptor.digest;
-            BlobOrigin { digest, place }.keep_in(&mut blobs);
+            let origin = BlobOrigin { digest, place };
+            // Bytes that are at hand already are not given up for a source that may not have them.
+            if origin.is_embedded() || !blobs.contains_key(&digest) {
+                blobs.insert(digest, origin);
+            }
         }
         Ok(Self(Arc::new(Inner {
             manifest,
@@ -278,36 +282,29 @@ impl fmt::Debug for Image {
 }
 
 /// The repository of a source that an image was loaded from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) source: DynSource,
     pub(crate) repository: RepositoryName,
 }
 
 /// Where a blob of an image comes from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct BlobOrigin {
     digest: Digest,
     place: Place,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Place {
     Embedded(Bytes),
     Source(Origin),
 }
 
 impl BlobOrigin {
-    /// Adds this to `origins`. Bytes that are at hand already are not given up for a source that
-    /// has to be asked, and that may not have them.
-    pub(crate) fn keep_in(self, origins: &mut HashMap<Digest, Self>) {
-        let known = origins.get(&self.digest).map(|known| &known.place);
-        if !matches!(
-            (known, &self.place),
-            (Some(Place::Embedded(_)), Place::Source(_))
-        ) {
-            origins.insert(self.digest, self);
-        }
+    /// Whether its bytes are at hand, so that no source has to be asked for them.
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.place, Place::Embedded(_))
     }
 
     pub(crate) async fn open(&self, options: GetBlob) -> Result<Blob<DynBody>, SourceError> {

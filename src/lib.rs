@@ -3,12 +3,15 @@
 
 mod access;
 mod body;
+mod clock;
 mod descriptor;
 mod digest;
 mod error;
 mod handlers;
+mod hash;
 mod http;
 mod image;
+mod limits;
 mod listing;
 mod manifest;
 mod media_type;
@@ -18,6 +21,7 @@ mod operation;
 mod request;
 mod service;
 mod source;
+mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
@@ -25,10 +29,12 @@ mod trace;
 
 pub use access::{Access, Action, Visibility};
 pub use body::{BoxError, BytesBody, DynBody, ResponseBody};
+pub use clock::Clock;
 pub use descriptor::{Descriptor, InvalidDescriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use error::ErrorCode;
 pub use image::{Image, ImageError};
+pub use limits::{Limits, UploadLimits};
 pub use listing::{Cursor, Listing, Page};
 pub use manifest::{InvalidManifest, Manifest};
 pub use media_type::{ArtifactType, InvalidArtifactType, InvalidMediaType, MediaType};
@@ -42,8 +48,13 @@ pub use request::{AllowedMethods, InvalidRequest, OciRequest, PageRequest};
 pub use service::{OciRegistryService, ResponseFuture};
 pub use source::{
     Blob, BlobContent, BlobInfo, BlobSource, ByteRange, DynSource, Found, GetBlob, GetManifest,
-    ListReferrers, ManifestInfo, MemoryStore, MissingContent, ReadOnly, SourceError,
+    ListReferrers, ManifestInfo, MemoryStore, MemoryStoreBuilder, MissingContent, ReadOnly,
+    SourceError,
 };
 #[cfg(feature = "fs")]
 pub use source::{FileBody, LayoutError, LayoutSource};
+pub use store::{
+    BeginUpload, BlobStore, ContentReference, DynStore, MountFrom, NewManifest, Precondition,
+    ReferenceCheck, Session, StoredManifest, TagUpdate, UploadBody, UploadStatus,
+};
 pub use text::Excerpt;

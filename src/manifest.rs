@@ -13,6 +13,7 @@ use crate::{
     descriptor::{Annotations, Descriptor, InvalidDescriptor, lenient},
     digest::{Algorithm, Digest},
     media_type::{ArtifactType, MediaType},
+    text::Excerpt,
 };
 
 /// A manifest as it is stored and served: its exact bytes, its media type and its digest.
@@ -129,11 +130,28 @@ pub enum InvalidManifest {
     #[error("the manifest is broken JSON")]
     Json(#[source] serde_json::Error),
     /// They do not say of which media type they are.
-    #[error("the manifest has no mediaType, and no fields that tell it")]
+    #[error("nothing tells of which media type the manifest is: it has no mediaType itself")]
     NoMediaType,
     /// They have another digest.
     #[error("the manifest does not have the digest {0}")]
     DigestMismatch(Digest),
+    /// Their `mediaType` is another than the one that they were sent with.
+    #[error("the manifest was sent as {sent}, and says itself that it is {declared}")]
+    MediaTypeMismatch {
+        /// The type that they were sent with.
+        sent: MediaType,
+        /// The type in their own field.
+        declared: MediaType,
+    },
+    /// Their `schemaVersion` is not 2.
+    #[error("{0} is not the schemaVersion of a manifest: 2")]
+    SchemaVersion(Excerpt),
+    /// They are a manifest of Docker's first schema, which nobody should push any more.
+    #[error("manifests of Docker's schema 1 are not supported")]
+    Schema1,
+    /// A descriptor in them makes no sense.
+    #[error(transparent)]
+    Descriptor(#[from] InvalidDescriptor),
 }
 
 /// What a manifest says, as far as a registry needs it.
@@ -157,6 +175,8 @@ pub(crate) struct ManifestView {
     invalid_count: usize,
     lists_manifests: bool,
     lists_layers: bool,
+    /// A `schemaVersion` that is not 2.
+    other_schema: Option<Excerpt>,
 }
 
 impl ManifestView {
@@ -172,6 +192,11 @@ impl ManifestView {
             annotations: lenient(raw.annotations).map_or_else(BTreeMap::new, Annotations::into),
             lists_manifests: raw.manifests.is_some(),
             lists_layers: raw.config.is_some() || raw.layers.is_some(),
+            other_schema: raw
+                .schema_version
+                .map(RawValue::get)
+                .filter(|version| *version != "2")
+                .map(Excerpt::of),
             ..Self::default()
         };
         view.config = view.descriptor(raw.config);
@@ -217,6 +242,38 @@ impl ManifestView {
         let first = self.invalid.iter();
         let first = first.map(|invalid| format!("an entry is left out: {invalid}"));
         first.chain(others)
+    }
+
+    /// Checks what the document says of itself against the type that it was sent with.
+    // protocol 41
+    pub(crate) fn check(&mut self, sent: &MediaType) -> Result<(), InvalidManifest> {
+        if sent.is_schema_1() {
+            return Err(InvalidManifest::Schema1);
+        }
+        let differs =
+            |declared: &&MediaType| !declared.as_str().eq_ignore_ascii_case(sent.as_str());
+        if let Some(declared) = self.declared_type.as_ref().filter(differs) {
+            return Err(InvalidManifest::MediaTypeMismatch {
+                sent: sent.clone(),
+                declared: declared.clone(),
+            });
+        }
+        if !sent.is_manifest() {
+            return Ok(());
+        }
+        if let Some(version) = self.other_schema.take() {
+            return Err(InvalidManifest::SchemaVersion(version));
+        }
+        match self.invalid.drain(..).next() {
+            Some(invalid) => Err(invalid.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The manifest's own `mediaType`.
+    pub(crate) fn declared_media_type(&self) -> Result<MediaType, InvalidManifest> {
+        let declared = self.declared_type.clone();
+        declared.ok_or(InvalidManifest::NoMediaType)
     }
 
     /// The manifest's own `mediaType`, or else the type of the fields that it has.
@@ -279,6 +336,8 @@ impl ManifestView {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawManifest<'a> {
+    #[serde(borrow)]
+    schema_version: Option<&'a RawValue>,
     #[serde(borrow)]
     media_type: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -49,6 +49,21 @@ impl MediaType {
         Self(Text::Static(text))
     }
 
+    /// Whether this is a manifest of Docker's first schema, whose bytes are not what its digest is of.
+    // protocol 73
+    pub(crate) fn is_schema_1(&self) -> bool {
+        let name = "application/vnd.docker.distribution.manifest.v1+";
+        self.as_str().starts_with(name)
+    }
+
+    /// Whether a registry need not have content of this type.
+    // image-spec: "Non-Distributable Layers"
+    pub(crate) fn is_nondistributable(&self) -> bool {
+        let text = self.as_str();
+        text.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            || text.starts_with("application/vnd.docker.image.rootfs.foreign.")
+    }
+
     /// Whether content of this type lists manifests of its own: an OCI index or a Docker list.
     pub fn is_index(&self) -> bool {
         *self == Self::OCI_INDEX || *self == Self::DOCKER_MANIFEST_LIST

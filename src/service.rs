@@ -16,17 +16,23 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::{BoxError, ResponseBody, drain},
+    body::{BoxError, ResponseBody},
     error::add_common_headers,
     handlers::{Answer, Call},
-    mount::{InvalidMount, Location, Mount},
+    mount::Location,
     operation::Operation,
-    request::OciRequest,
+    request::{InvalidRequest, OciRequest},
     source::{BlobSource, ReadOnly},
+    store::{BlobStore, UploadBody},
 };
 
-/// An OCI registry over a [`BlobSource`], as a `tower::Service`.
+mod config;
+
+pub(crate) use config::Config;
+
+/// An OCI registry over a [`BlobSource`] or a [`BlobStore`], as a `tower::Service`.
 ///
+/// [`new`](Self::new) makes one to pull from, [`writable`](Self::writable) one that takes pushes too.
 /// It is always ready, never fails (every failure is a response in the protocol's form), and
 /// clones without copying. Mount it in axum, or give it to hyper:
 ///
@@ -46,76 +52,46 @@ pub struct OciRegistryService<S> {
     config: Arc<Config>,
 }
 
-#[derive(Clone, Default)]
-struct Config {
-    mount: Option<Mount>,
-    trust_forwarded_prefix: bool,
-}
-
 impl<S: BlobSource> OciRegistryService<ReadOnly<S>> {
-    /// A registry to pull from: it serves what `source` has.
+    /// A registry to pull from: it serves what `source` has, and every write is answered with 405.
     pub fn new(source: S) -> Self {
         Self {
             store: Arc::new(ReadOnly::new(source)),
-            config: Arc::default(),
+            config: Arc::new(Config::new(false)),
         }
     }
 }
 
-impl<S> OciRegistryService<S> {
-    /// Says that the service gets whole paths, which begin with `prefix`: `/registry/v2`.
+impl<S: BlobStore> OciRegistryService<S> {
+    /// A whole registry: it serves what `store` has, and takes pushes and deletes.
     ///
-    /// # Errors
-    ///
-    /// [`InvalidMount`] if that is not an absolute path of visible ASCII characters.
-    pub fn served_at(self, prefix: &str) -> Result<Self, InvalidMount> {
-        let mount = Some(Mount::served_at(prefix)?);
-        Ok(self.configured(|config| config.mount = mount))
-    }
-
-    /// Says that the service gets paths from which `prefix` was taken away, in a way that it
-    /// cannot see itself. Under axum's `nest_service` this is not needed.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidMount`] if that is not an absolute path of visible ASCII characters.
-    pub fn nested_at(self, prefix: &str) -> Result<Self, InvalidMount> {
-        let mount = Some(Mount::nested_at(prefix)?);
-        Ok(self.configured(|config| config.mount = mount))
-    }
-
-    /// Says whether links begin with the request's `X-Forwarded-Prefix`. The default is no.
-    ///
-    /// Only for a service that nothing but a proxy can reach, which sets that header or takes it
-    /// away: from anybody else it would put links into responses as they like.
-    #[must_use]
-    pub fn trust_forwarded_prefix(self, trust: bool) -> Self {
-        self.configured(|config| config.trust_forwarded_prefix = trust)
-    }
-
-    fn configured(mut self, configure: impl FnOnce(&mut Config)) -> Self {
-        configure(Arc::make_mut(&mut self.config));
-        self
+    /// Nothing asks who the caller is: that is a layer's work, see [`Access`](crate::Access).
+    pub fn writable(store: S) -> Self {
+        Self {
+            store: Arc::new(store),
+            config: Arc::new(Config::new(true)),
+        }
     }
 }
 
-impl<S: BlobSource> OciRegistryService<S> {
+impl<S: BlobStore> OciRegistryService<S> {
     /// Answers one request. What goes wrong on the way is an answer too.
     async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody<S::Body>>
     where
-        B: Body,
+        B: Body<Error: Into<BoxError>> + Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let mut operation = Operation::Invalid;
-        let mut response = match self.answer(&parts, &mut operation).await {
-            Ok(response) => response,
-            Err(error) => {
-                if is_sending(&parts) {
-                    drain(body).await;
-                }
-                error.into_response(operation).map(ResponseBody::bytes)
-            }
+        let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+        let mut body = match has_content {
+            true => UploadBody::new(body),
+            false => UploadBody::empty(),
         };
+        let mut operation = Operation::Invalid;
+        let answer = self.answer(&parts, &mut body, &mut operation).await;
+        // protocol 88
+        body.drain(is_waiting(&parts)).await;
+        let mut response =
+            answer.unwrap_or_else(|error| error.into_response(operation).map(ResponseBody::bytes));
         add_common_headers(response.headers_mut());
         response.extensions_mut().insert(operation);
         if parts.method == Method::HEAD {
@@ -125,30 +101,39 @@ impl<S: BlobSource> OciRegistryService<S> {
         response
     }
 
-    async fn answer(&self, parts: &Parts, operation: &mut Operation) -> Answer<S::Body> {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: &mut UploadBody,
+        operation: &mut Operation,
+    ) -> Answer<S::Body> {
         let config = &self.config;
         let location = Location::of(parts, config.mount.as_ref(), config.trust_forwarded_prefix)?;
-        let query = parts.uri.query().unwrap_or_default();
-        let request = OciRequest::parse(&parts.method, location.path, query)?;
-        *operation = request.operation();
         let call = Call {
             store: &self.store,
+            config,
             parts,
             location: &location,
         };
-        call.handle(request).await
+        let query = parts.uri.query().unwrap_or_default();
+        let request = match OciRequest::parse(&parts.method, location.path, query) {
+            Err(invalid @ InvalidRequest::Method { .. }) => {
+                return Err(call.not_allowed(invalid.to_string()));
+            }
+            request => request?,
+        };
+        *operation = request.operation();
+        call.handle(request, body).await
     }
 }
 
-/// Whether the client sends a body without being asked for it. One that expects to be asked holds
-/// it back, and polling it would ask (RFC 9110 §10.1.1).
-fn is_sending(parts: &Parts) -> bool {
-    let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+/// Whether the client holds its body back until it is asked for it. Polling it would ask
+/// (RFC 9110 §10.1.1).
+fn is_waiting(parts: &Parts) -> bool {
     let expectations = parts.headers.get_all(header::EXPECT).iter();
     let mut expectations =
         expectations.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let waits = expectations.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"100-continue"));
-    has_content && !waits
+    expectations.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl<S> Clone for OciRegistryService<S> {
@@ -163,15 +148,15 @@ impl<S> Clone for OciRegistryService<S> {
 impl<S> fmt::Debug for OciRegistryService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OciRegistryService")
-            .field("mount", &self.config.mount)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
 
 impl<S, B> Service<Request<B>> for OciRegistryService<S>
 where
-    S: BlobSource,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    S: BlobStore,
+    B: Body<Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody<S::Body>>;
     type Error = Infallible;

@@ -16,9 +16,9 @@ use crate::{
 };
 
 mod blob;
-mod dynamic;
+pub(crate) mod dynamic;
 mod error;
-mod forward;
+pub(crate) mod forward;
 #[cfg(feature = "fs")]
 mod layout;
 mod memory;
@@ -31,7 +31,7 @@ pub use error::{MissingContent, SourceError};
 pub use forward::ReadOnly;
 #[cfg(feature = "fs")]
 pub use layout::{FileBody, LayoutError, LayoutSource};
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, MemoryStoreBuilder};
 
 /// Storage that manifests and blobs can be read from.
 ///

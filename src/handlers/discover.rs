@@ -9,19 +9,23 @@ use crate::{
     body::ResponseBody,
     descriptor::Descriptor,
     digest::Digest,
-    http::pagination::{LARGEST_PAGE, link_to_next},
+    http::pagination::link_to_next,
     listing::{Cursor, Listing, Page},
     media_type::{ArtifactType, MediaType},
     name::{RepositoryName, Tag},
     request::{OciRequest, PageRequest},
-    source::{BlobSource, BrokenPromise, ListReferrers, SourceError},
+    source::{BrokenPromise, ListReferrers, SourceError},
+    store::BlobStore,
 };
 
 /// How many pages of a source are searched for visible repositories. A list that goes on after them
 /// is taken for one without end.
 const MOST_PAGES_SEARCHED: usize = 1_000;
 
-impl<S: BlobSource> Call<'_, S> {
+/// How many names of a source are looked at with one call of it.
+const SEARCHED_AT_ONCE: usize = 10_000;
+
+impl<S: BlobStore> Call<'_, S> {
     /// `GET /v2/<name>/tags/list`.
     // protocol 45 to 48
     pub(super) async fn list_tags(
@@ -29,14 +33,14 @@ impl<S: BlobSource> Call<'_, S> {
         repository: RepositoryName,
         page: PageRequest,
     ) -> Answer<S::Body> {
-        let source_page = page.page();
+        let source_page = page.page(self.limits());
         let tags = self.store.tags(&repository, source_page).await?;
         let Listing { items: tags, next } = page.cut(checked(tags, source_page)?);
         let name = &repository;
         let body = TagList { name, tags };
         let next = next.map(|cursor| OciRequest::ListTags {
             repository: repository.clone(),
-            page: page.next(cursor),
+            page: page.next(cursor, self.limits()),
         });
         self.list(JSON, &body, next)
     }
@@ -78,7 +82,7 @@ impl<S: BlobSource> Call<'_, S> {
     /// `GET /v2/_catalog`.
     // protocol 64
     pub(super) async fn list_repositories(&self, page: PageRequest) -> Answer<S::Body> {
-        let source_page = page.page();
+        let source_page = page.page(self.limits());
         // Who wants no entry needs no search, and still learns whether there is a catalog.
         let visibility = self.parts.extensions.get::<Visibility>();
         let repositories = match visibility.filter(|_| page.n != Some(0)) {
@@ -90,7 +94,7 @@ impl<S: BlobSource> Call<'_, S> {
             next,
         } = page.cut(repositories);
         let next = next.map(|cursor| OciRequest::ListRepositories {
-            page: page.next(cursor),
+            page: page.next(cursor, self.limits()),
         });
         self.list(JSON, &Catalog { repositories }, next)
     }
@@ -99,7 +103,7 @@ impl<S: BlobSource> Call<'_, S> {
     ///
     /// The search goes on for one more than the page holds, so that no link leads to a page on which
     /// the caller sees nothing; and the link names the last that the caller sees, never one that is
-    /// hidden. It costs one call of the source for each [`LARGEST_PAGE`] names that are passed.
+    /// hidden. It costs one call of the source for each [`SEARCHED_AT_ONCE`] names that are passed.
     async fn visible_repositories(
         &self,
         visibility: &Visibility,
@@ -108,7 +112,7 @@ impl<S: BlobSource> Call<'_, S> {
         let mut visible: Vec<RepositoryName> = Vec::new();
         let mut after = page.after.cloned();
         for _ in 0..MOST_PAGES_SEARCHED {
-            let searched = Page::first(LARGEST_PAGE).after(&after);
+            let searched = Page::first(SEARCHED_AT_ONCE).after(&after);
             let listing = checked(self.store.repositories(searched).await?, searched)?;
             for name in listing
                 .items

@@ -22,6 +22,7 @@ use crate::{
         Blob, BlobContent, BlobInfo, BlobSource, BrokenPromise, ByteRange, Found, GetBlob,
         GetManifest, ManifestInfo, SourceError,
     },
+    store::BlobStore,
 };
 
 /// `GET /v2/`.
@@ -30,7 +31,7 @@ pub(super) fn ping<B>() -> Response<ResponseBody<B>> {
     document("application/json", b"{}".to_vec())
 }
 
-impl<S: BlobSource> Call<'_, S> {
+impl<S: BlobStore> Call<'_, S> {
     /// `GET /v2/<name>/manifests/<reference>`.
     ///
     /// The `Accept` header is ignored: a registry that refuses what a client did not list breaks
@@ -244,7 +245,6 @@ fn redirect<B>(entity: &Entity, to: &http::Uri) -> Answer<B> {
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_LENGTH, 0.into());
     headers.insert(Entity::CONTENT_DIGEST, entity.digest_header());
     Ok(response)
 }

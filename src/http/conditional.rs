@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use crate::digest::Digest;
+use crate::{digest::Digest, store::Precondition};
 
 /// The preconditions of a request.
 ///
@@ -46,10 +46,33 @@ impl Conditions {
         }
     }
 
+    /// What a write demands of what it would replace. A tag that is no digest matches nothing, and
+    /// a weak one does not match strongly.
+    // RFC 9110 §13.1.1 and §13.1.2
+    pub(crate) fn of_write(&self) -> Precondition {
+        let precondition = Precondition::default();
+        let precondition = match &self.if_match {
+            None => precondition,
+            Some(EntityTags::Any) => precondition.must_exist(),
+            Some(tags) => precondition.if_match(tags.digests(Comparison::Strong)),
+        };
+        match &self.if_none_match {
+            None => precondition,
+            Some(EntityTags::Any) => precondition.create_only(),
+            Some(tags) => precondition.unless(tags.digests(Comparison::Weak)),
+        }
+    }
+
+    /// Whether the request has any precondition.
+    pub(crate) fn are_any(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some()
+    }
+
     /// The digests of content that the client has already.
     pub(crate) fn known_digests(&self) -> Vec<Digest> {
         let tags = self.if_none_match.as_ref();
-        tags.map(EntityTags::digests).unwrap_or_default()
+        tags.map(|tags| tags.digests(Comparison::Weak))
+            .unwrap_or_default()
     }
 
     /// Whether the client has whatever there is: `If-None-Match: *`.
@@ -119,11 +142,12 @@ impl EntityTags {
         }
     }
 
-    fn digests(&self) -> Vec<Digest> {
+    fn digests(&self, comparison: Comparison) -> Vec<Digest> {
         match self {
             Self::Any => Vec::new(),
             Self::List(tags) => tags
                 .iter()
+                .filter(|tag| !(tag.weak && comparison == Comparison::Strong))
                 .filter_map(|tag| tag.opaque.parse().ok())
                 .collect(),
         }

@@ -4,23 +4,18 @@ use http::HeaderValue;
 
 use super::range::ascii_header;
 use crate::{
+    limits::Limits,
     listing::{Cursor, Listing, Page},
     mount::Location,
     request::{OciRequest, PageRequest},
 };
 
-/// How many entries a page has at most, if the client does not say.
-pub(crate) const DEFAULT_PAGE: usize = 1_000;
-
-/// How many entries a page has at most, whatever the client says.
-pub(crate) const LARGEST_PAGE: usize = 10_000;
-
 impl PageRequest {
     /// The page to ask a source for. Where the client wants no entry at all, a source is still
     /// asked for one, so that it says whether the list exists.
-    pub(crate) fn page(&self) -> Page<'_> {
-        let wanted = self.n.unwrap_or(DEFAULT_PAGE);
-        Page::first(wanted.min(LARGEST_PAGE)).after(&self.last)
+    pub(crate) fn page(&self, limits: &Limits) -> Page<'_> {
+        let wanted = self.n.unwrap_or(limits.default_page);
+        Page::first(wanted.min(limits.largest_page)).after(&self.last)
     }
 
     /// `listing`, or no entry and no next page if that is what the client wants.
@@ -33,9 +28,9 @@ impl PageRequest {
     }
 
     /// The request for the page after this one.
-    pub(crate) fn next(&self, cursor: Cursor) -> Self {
+    pub(crate) fn next(&self, cursor: Cursor, limits: &Limits) -> Self {
         Self {
-            n: Some(self.n.unwrap_or(DEFAULT_PAGE)),
+            n: Some(self.n.unwrap_or(limits.default_page)),
             last: Some(cursor),
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn request(
     let unknown = || InvalidRequest::UnknownPath(Excerpt::of(path));
     let endpoint = Endpoint::parse(path).ok_or_else(unknown)?;
     let allowed = endpoint.methods();
-    if !allowed.reads.contains(method) && !allowed.writes.contains(method) {
+    if !allowed.all().any(|allowed| allowed == method) {
         let method = Excerpt::of(method.as_str());
         return Err(InvalidRequest::Method { method, allowed });
     }
@@ -86,23 +86,39 @@ impl<'a> Endpoint<'a> {
 
     fn methods(&self) -> AllowedMethods {
         const READ: &[Method] = &[Method::GET, Method::HEAD];
-        let (reads, writes): (&[Method], &[Method]) = match self {
-            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => (READ, &[]),
-            Self::Manifest { .. } => (READ, &[Method::PUT, Method::DELETE]),
-            Self::Blob { .. } => (READ, &[Method::DELETE]),
-            Self::Uploads { .. } => (&[], &[Method::POST]),
-            Self::Upload { .. } => (
-                &[],
-                &[
+        const NONE: AllowedMethods = AllowedMethods::NONE;
+        match self {
+            Self::Root | Self::Catalog | Self::Tags { .. } | Self::Referrers { .. } => {
+                AllowedMethods {
+                    reads: READ,
+                    ..NONE
+                }
+            }
+            Self::Manifest { .. } => AllowedMethods {
+                reads: READ,
+                writes: &[Method::PUT],
+                deletes: &[Method::DELETE],
+            },
+            Self::Blob { .. } => AllowedMethods {
+                reads: READ,
+                deletes: &[Method::DELETE],
+                ..NONE
+            },
+            Self::Uploads { .. } => AllowedMethods {
+                writes: &[Method::POST],
+                ..NONE
+            },
+            Self::Upload { .. } => AllowedMethods {
+                writes: &[
                     Method::GET,
                     Method::HEAD,
                     Method::PATCH,
                     Method::PUT,
                     Method::DELETE,
                 ],
-            ),
-        };
-        AllowedMethods { reads, writes }
+                ..NONE
+            },
+        }
     }
 
     fn request(self, method: &Method, query: Query<'_>) -> Result<OciRequest, InvalidRequest> {
@@ -230,17 +246,39 @@ fn parse_parameter<T: std::str::FromStr>(value: Option<Cow<'_, str>>) -> Result<
 pub struct AllowedMethods {
     reads: &'static [Method],
     writes: &'static [Method],
+    deletes: &'static [Method],
 }
 
 impl AllowedMethods {
+    const NONE: Self = Self {
+        reads: &[],
+        writes: &[],
+        deletes: &[],
+    };
+
+    /// Those of a path after the `/v2` of the API; none if it is no path of the protocol.
+    pub(crate) fn of_path(path: &str) -> Self {
+        Endpoint::parse(path).map_or(Self::NONE, |endpoint| endpoint.methods())
+    }
+
     /// Those that read content, which every registry has.
     pub fn reads(self) -> &'static [Method] {
         self.reads
     }
 
-    /// Those that change content, or belong to an upload.
+    /// Those that add content, or belong to an upload.
     pub fn writes(self) -> &'static [Method] {
         self.writes
+    }
+
+    /// Those that remove content.
+    pub fn deletes(self) -> &'static [Method] {
+        self.deletes
+    }
+
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = &'static Method> {
+        self.reads.iter().chain(self.writes).chain(self.deletes)
     }
 }
 

@@ -38,10 +38,10 @@ impl fmt::Debug for DynSource {
     }
 }
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
 
 /// [`BlobSource`] with boxed futures, so that it can be a trait object.
-trait ObjectSafe: Send + Sync {
+pub(crate) trait ObjectSafe: Send + Sync {
     fn manifest<'a>(
         &'a self,
         repository: &'a RepositoryName,

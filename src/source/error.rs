@@ -73,6 +73,15 @@ pub enum SourceError {
         /// How many bytes were acknowledged.
         current: u64,
     },
+    /// What was sent is longer or shorter than announced: 400.
+    #[error("the body does not have the {announced} bytes that were announced")]
+    SizeMismatch {
+        /// The length that was announced, in bytes.
+        announced: u64,
+    },
+    /// A newer request has taken the upload over: 409.
+    #[error("a newer request goes on with this upload")]
+    Superseded,
     /// There is no such upload session: 404.
     #[error("the upload session does not exist, or has ended")]
     UploadUnknown,

@@ -2,17 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
-    SourceError,
-};
-use crate::{
-    descriptor::Descriptor,
-    digest::Digest,
-    listing::{Listing, Page},
-    manifest::Manifest,
-    name::{Reference, RepositoryName, Tag},
-};
+use super::BlobSource;
 
 /// A source that is served read-only: every read is handed on, every write is answered with 405.
 ///
@@ -45,65 +35,65 @@ macro_rules! forward_blob_source {
 
         async fn manifest(
             &$self,
-            repository: &RepositoryName,
-            reference: &Reference,
-            options: GetManifest<'_>,
-        ) -> Result<Found<Manifest>, SourceError> {
+            repository: &$crate::RepositoryName,
+            reference: &$crate::Reference,
+            options: $crate::GetManifest<'_>,
+        ) -> Result<$crate::Found<$crate::Manifest>, $crate::SourceError> {
             $inner.manifest(repository, reference, options).await
         }
 
         async fn blob(
             &$self,
-            repository: &RepositoryName,
-            digest: &Digest,
-            options: GetBlob,
-        ) -> Result<Blob<Self::Body>, SourceError> {
+            repository: &$crate::RepositoryName,
+            digest: &$crate::Digest,
+            options: $crate::GetBlob,
+        ) -> Result<$crate::Blob<Self::Body>, $crate::SourceError> {
             $inner.blob(repository, digest, options).await
         }
 
         async fn stat_blob(
             &$self,
-            repository: &RepositoryName,
-            digest: &Digest,
-        ) -> Result<BlobInfo, SourceError> {
+            repository: &$crate::RepositoryName,
+            digest: &$crate::Digest,
+        ) -> Result<$crate::BlobInfo, $crate::SourceError> {
             $inner.stat_blob(repository, digest).await
         }
 
         async fn stat_manifest(
             &$self,
-            repository: &RepositoryName,
-            reference: &Reference,
-        ) -> Result<ManifestInfo, SourceError> {
+            repository: &$crate::RepositoryName,
+            reference: &$crate::Reference,
+        ) -> Result<$crate::ManifestInfo, $crate::SourceError> {
             $inner.stat_manifest(repository, reference).await
         }
 
         async fn tags(
             &$self,
-            repository: &RepositoryName,
-            page: Page<'_>,
-        ) -> Result<Listing<Tag>, SourceError> {
+            repository: &$crate::RepositoryName,
+            page: $crate::Page<'_>,
+        ) -> Result<$crate::Listing<$crate::Tag>, $crate::SourceError> {
             $inner.tags(repository, page).await
         }
 
         async fn referrers(
             &$self,
-            repository: &RepositoryName,
-            subject: &Digest,
-            options: ListReferrers<'_>,
-        ) -> Result<Listing<Descriptor>, SourceError> {
+            repository: &$crate::RepositoryName,
+            subject: &$crate::Digest,
+            options: $crate::ListReferrers<'_>,
+        ) -> Result<$crate::Listing<$crate::Descriptor>, $crate::SourceError> {
             $inner.referrers(repository, subject, options).await
         }
 
         async fn repositories(
             &$self,
-            page: Page<'_>,
-        ) -> Result<Listing<RepositoryName>, SourceError> {
+            page: $crate::Page<'_>,
+        ) -> Result<$crate::Listing<$crate::RepositoryName>, $crate::SourceError> {
             $inner.repositories(page).await
         }
     };
 }
 
-pub(super) use forward_blob_source;
+pub(crate) use forward_blob_source;
 
 impl<S: BlobSource> BlobSource for ReadOnly<S> {
     forward_blob_source!(self => self.0, S::Body);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
-use tower_oci::{BoxError, RepositoryName, Tag};
+use tower_oci::{Algorithm, BoxError, Digest, Image, Manifest, RepositoryName, Tag};
 
 /// A response whose body was read to its end.
 #[derive(Debug)]
@@ -96,6 +96,91 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
     ask(service, "HEAD", uri, &[]).await
+}
+
+/// Sends a request with a body whose length is announced, as most clients do.
+pub async fn put<S, B>(
+    service: &S,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let body = body.into();
+    let mut request = Request::builder().method(method).uri(uri);
+    request = request.header("content-length", body.len());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(service, request.body(Body::from(body)).unwrap()).await
+}
+
+/// Opens an upload session, and returns its location.
+pub async fn start<S, B>(service: &S, repository: &str) -> String
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let uri = format!("/v2/{repository}/blobs/uploads/");
+    let answer = put(service, "POST", &uri, &[], "").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.header("location").to_owned()
+}
+
+/// Pushes a blob in one request, and returns its digest.
+pub async fn push_blob<S, B>(service: &S, repository: &str, content: impl Into<Bytes>) -> Digest
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let content = content.into();
+    let digest = Algorithm::Sha256.digest(&content);
+    let uri = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+    let answer = put(service, "POST", &uri, &[], content).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    digest
+}
+
+/// Pushes the blobs and the manifests of an image, children first, and points `tag` at it.
+pub async fn push_image<S, B>(service: &S, repository: &str, tag: Option<&str>, image: &Image)
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    for child in image.children() {
+        Box::pin(push_image(service, repository, None, child)).await;
+    }
+    for blob in image.descriptors() {
+        if !blob.media_type.is_manifest() {
+            let content = image.read_blob_verified(blob, 1 << 30).await.unwrap();
+            let uri = format!("/v2/{repository}/blobs/uploads/?digest={}", blob.digest);
+            let answer = put(service, "POST", &uri, &[], content).await;
+            assert_eq!(answer.status, 201, "{answer:?}");
+        }
+    }
+    let reference = tag.map_or_else(|| image.digest().to_string(), ToOwned::to_owned);
+    let answer = put_manifest(service, repository, &reference, image.manifest()).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+/// Pushes a manifest whose content is there.
+pub async fn put_manifest<S, B>(
+    service: &S,
+    repository: &str,
+    reference: &str,
+    manifest: &Manifest,
+) -> Answer
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let uri = format!("/v2/{repository}/manifests/{reference}");
+    let headers = [("content-type", manifest.media_type().as_str())];
+    put(service, "PUT", &uri, &headers, manifest.bytes().clone()).await
 }
 
 /// What holds for every response of the registry, whatever was asked.
