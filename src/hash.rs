@@ -46,7 +46,7 @@ pub(crate) async fn update(mut hasher: Hasher, piece: Bytes) -> Hasher {
 }
 
 /// Lets other tasks run.
-async fn yield_now() {
+pub(crate) async fn yield_now() {
     let mut has_yielded = false;
     let yielding = |cx: &mut Context<'_>| {
         if std::mem::replace(&mut has_yielded, true) {

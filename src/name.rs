@@ -36,9 +36,11 @@ impl RepositoryName {
     /// The longest name, in bytes. Clients keep `host:port/name` within 255.
     pub const MAX_LENGTH: usize = 255;
 
-    /// Where the contents of images that were built in memory say they are.
+    /// A name that is written in the program, and right there.
     #[cfg(feature = "testing")]
-    pub(crate) const BUILT: Self = Self(Text::Static("built"));
+    pub(crate) const fn constant(name: &'static str) -> Self {
+        Self(Text::Static(name))
+    }
 }
 
 impl FromStr for RepositoryName {
@@ -98,6 +100,12 @@ checked_text!(Tag);
 impl Tag {
     /// The longest tag, in bytes.
     pub const MAX_LENGTH: usize = 128;
+
+    /// A tag that is written in the program, and right there.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn constant(tag: &'static str) -> Self {
+        Self(Text::Static(tag))
+    }
 
     /// The tag under which clients keep the referrers of `subject` on registries without a
     /// referrers API.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 
 use crate::{
     body::{BoxError, DynBody, drain},
@@ -204,7 +204,7 @@ impl UploadBody {
                         return Poll::Ready(Some(self.count(piece)));
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(SourceError::RequestBody(error)))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(request_body(error)))),
                 None => self.state = State::Ended,
             }
         }
@@ -233,6 +233,42 @@ impl UploadBody {
         {
             drain(body).await;
         }
+    }
+}
+
+/// An upload body that another is made of has said already what is wrong.
+fn request_body(error: BoxError) -> SourceError {
+    error
+        .downcast()
+        .map_or_else(SourceError::RequestBody, |error| *error)
+}
+
+impl Body for UploadBody {
+    type Data = Bytes;
+    type Error = SourceError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SourceError>>> {
+        let piece = ready!(self.poll_next(cx));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Ended) && self.end().is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.length().and_then(|all| all.checked_sub(self.received));
+        left.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Default for UploadBody {
+    /// A body without a byte: what is left where a store takes the body away.
+    fn default() -> Self {
+        Self::empty()
     }
 }
 

@@ -96,7 +96,8 @@ impl Contents {
     fn into_origin(self) -> Origin {
         Origin {
             source: DynSource::new(self),
-            repository: RepositoryName::BUILT,
+            // Nobody asks it where they are.
+            repository: RepositoryName::constant("built"),
         }
     }
 }
