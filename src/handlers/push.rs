@@ -159,7 +159,9 @@ impl<S: BlobStore> Call<'_, S> {
     ) -> Answer<S::Body> {
         let tags = self.tags_to_set(&reference, tags)?;
         let media_type = self.manifest_type()?;
-        self.announce(body)?;
+        if let Some(length) = self.content_length() {
+            body.announce(length);
+        }
         let bytes = self.read_manifest(body).await?;
         let mut new = NewManifest::of(received(&reference, media_type, bytes)?)?;
         new.check = self.config.reference_check;
@@ -268,27 +270,30 @@ impl<S: BlobStore> Call<'_, S> {
         BeginUpload::new(self.limits().uploads)
     }
 
-    /// Holds `body` to the lengths that the headers announce, and says at which byte of the blob it
-    /// begins, if they do.
+    /// Holds `body` to the lengths that the headers announce for a piece of a blob, and says at which
+    /// byte it begins, if they do.
     // protocol 25 and 28
     fn announce(&self, body: &mut UploadBody) -> Result<Option<u64>, Error> {
         let range = PieceRange::of(self.headers())?;
-        let length = self.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if let (Some(PieceRange { length: piece, .. }), Some(length)) = (range, length)
-            && piece != length
-        {
-            return Err(SourceError::SizeMismatch { announced: piece }.into());
+        let length = self.content_length();
+        let announced = range.map(|range| range.length).or(length);
+        let Some(announced) = announced else {
+            return Ok(None);
+        };
+        if length.is_some_and(|length| length != announced) {
+            return Err(SourceError::SizeMismatch { announced }.into());
         }
         let limit = self.limits().uploads.blob_size;
-        let announced = range.map(|range| range.length).or(length);
-        if let Some(announced) = announced {
-            if announced > limit {
-                return Err(SourceError::TooLarge { limit }.into());
-            }
-            body.announce(announced);
+        if announced > limit {
+            return Err(SourceError::TooLarge { limit }.into());
         }
+        body.announce(announced);
         Ok(range.map(|range| range.start))
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        let length = self.headers().get(header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
     }
 
     /// The state of an upload session.
