@@ -3,100 +3,160 @@
 
 #![allow(clippy::print_stdout)] // a program that is run in a terminal
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_oci::{
-    BoxError, Digest, MemoryStore, OciRegistryService, OciRequest, Reference, RepositoryName, Tag,
-    testing::ImageBuilder,
+    Algorithm, BoxError, Digest, MediaType, MemoryStore, OciRegistryService, OciRequest,
+    RepositoryName, SourceError, Tag,
+    testing::{Fault, Faulty, ImageBuilder, StoreMethod},
 };
 
-/// The client under test: gets a tag's manifest, and tries again when the registry is busy.
+/// The client under test: pushes and pulls, and tries again when the registry is busy.
 ///
 /// It takes any tower service. In production that is an HTTP client; here it is the registry.
-async fn pull<S, B>(registry: S, repository: &RepositoryName, tag: &Tag) -> Result<Bytes, BoxError>
+struct Client<S> {
+    registry: S,
+    repository: RepositoryName,
+}
+
+impl<S, B> Client<S>
 where
-    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: Into<BoxError>> + Clone,
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: Into<BoxError>> + Clone,
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    // The registry's own types build the client's URLs.
-    let get = OciRequest::GetManifest {
-        repository: repository.clone(),
-        reference: Reference::Tag(tag.clone()),
-    };
-    for _ in 0..3 {
-        let uri = format!("/v2{}", get.path_and_query());
-        let request = Request::get(uri).body(Empty::new())?;
-        let response = registry
-            .clone()
-            .oneshot(request)
-            .await
-            .map_err(Into::into)?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::SERVICE_UNAVAILABLE => continue,
-            status => return Err(format!("the registry answered {status}").into()),
+    async fn push(&self, tag: &Tag, manifest: Bytes, blobs: &[Bytes]) -> Result<(), BoxError> {
+        for blob in blobs {
+            let push = OciRequest::PushBlob {
+                repository: self.repository.clone(),
+                digest: Algorithm::Sha256.digest(blob),
+            };
+            let blob_type = HeaderValue::from_static("application/octet-stream");
+            self.send(push, Some(blob_type), blob, 201).await?;
         }
+        let push = OciRequest::PutManifest {
+            repository: self.repository.clone(),
+            reference: tag.clone().into(),
+            tags: Vec::new(),
+        };
+        let manifest_type = HeaderValue::from_str(MediaType::OCI_MANIFEST.as_str())?;
+        self.send(push, Some(manifest_type), &manifest, 201).await?;
+        Ok(())
+    }
+
+    async fn pull(&self, tag: &Tag) -> Result<Bytes, BoxError> {
+        let get = OciRequest::GetManifest {
+            repository: self.repository.clone(),
+            reference: tag.clone().into(),
+        };
+        let response = self.send(get, None, &Bytes::new(), 200).await?;
         let digest = response.headers().get("docker-content-digest");
         let digest: Digest = digest.ok_or("no digest")?.to_str()?.parse()?;
+        self.verified(digest, response).await
+    }
+
+    async fn pull_blob(&self, digest: Digest) -> Result<Bytes, BoxError> {
+        let get = OciRequest::GetBlob {
+            repository: self.repository.clone(),
+            digest,
+        };
+        let response = self.send(get, None, &Bytes::new(), 200).await?;
+        self.verified(digest, response).await
+    }
+
+    async fn verified(&self, digest: Digest, response: Response<B>) -> Result<Bytes, BoxError> {
         let bytes = response.into_body().collect().await.map_err(Into::into)?;
         let bytes = bytes.to_bytes();
-        if !digest.verifies(&bytes) {
-            return Err(format!("what arrived is not {digest}").into());
+        match digest.verifies(&bytes) {
+            true => Ok(bytes),
+            false => Err(format!("what arrived is not {digest}").into()),
         }
-        return Ok(bytes);
     }
-    Err("the registry stays busy".into())
+
+    /// Sends a request, which has to be answered with `expected`; again if the registry is busy.
+    async fn send(
+        &self,
+        // The registry's own types build the client's URLs.
+        operation: OciRequest,
+        content_type: Option<HeaderValue>,
+        body: &Bytes,
+        expected: u16,
+    ) -> Result<Response<B>, BoxError> {
+        for _ in 0..3 {
+            let uri = format!("/v2{}", operation.path_and_query());
+            let mut request = Request::builder().method(operation.method()).uri(uri);
+            if let Some(content_type) = &content_type {
+                request = request.header(header::CONTENT_TYPE, content_type);
+                request = request.header(header::CONTENT_LENGTH, body.len());
+            }
+            let request = request.body(Full::new(body.clone()))?;
+            let response = self.registry.clone().oneshot(request).await;
+            let response = response.map_err(Into::into)?;
+            match response.status() {
+                status if status == expected => return Ok(response),
+                StatusCode::SERVICE_UNAVAILABLE => {}
+                status => return Err(format!("the registry answered {status}").into()),
+            }
+        }
+        Err("the registry stays busy".into())
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let (repository, tag) = ("demo".parse()?, "latest".parse()?);
+    let tag: Tag = "latest".parse()?;
     let image = ImageBuilder::new().file("etc/motd", "hello").build()?;
-    let store = MemoryStore::new();
-    store.add_image(&repository, Some(&tag), &image);
-    let registry = OciRegistryService::new(store);
+    let mut blobs = Vec::new();
+    for blob in image.descriptors() {
+        blobs.push(image.read_blob_verified(blob, 1 << 20).await?);
+    }
+    let manifest = image.manifest().bytes();
 
-    let pulled = pull(registry.clone(), &repository, &tag).await?;
-    assert_eq!(&pulled, image.manifest().bytes());
-    println!("pulled {} from a registry in this process", image.digest());
+    let store = Faulty::new(MemoryStore::new());
+    let client = Client {
+        registry: OciRegistryService::writable(store.clone()),
+        repository: "demo".parse()?,
+    };
+    client.push(&tag, manifest.clone(), &blobs).await?;
+    assert_eq!(client.pull(&tag).await?, manifest);
+    let layer = image.layers()[0].digest;
+    assert_eq!(client.pull_blob(layer).await?, blobs[1]);
+    println!("pushed {} and pulled it back", image.digest());
 
-    let unknown = pull(registry.clone(), &repository, &"other".parse()?).await;
+    let unknown = client.pull(&"other".parse()?).await;
     assert!(unknown.is_err_and(|error| error.to_string().contains("404")));
     println!("an unknown tag is an error");
 
-    // Faults are layers around the registry: the first two requests find it busy…
-    let requests = Arc::new(AtomicUsize::new(0));
-    let busy_at_first = ServiceBuilder::new()
-        .map_response({
-            let requests = requests.clone();
-            move |mut response: Response<_>| {
-                if requests.fetch_add(1, Ordering::Relaxed) < 2 {
-                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                }
-                response
-            }
-        })
-        .service(registry.clone());
-    assert_eq!(pull(busy_at_first, &repository, &tag).await?, pulled);
-    assert_eq!(requests.load(Ordering::Relaxed), 3);
+    // Faults are ordered from the store: for the next calls it is busy…
+    let busy = || SourceError::Busy { retry_after: None };
+    for method in [StoreMethod::PutBlob, StoreMethod::Manifest] {
+        store.order(method, Fault::Error(busy()));
+        store.order(method, Fault::Error(busy()));
+    }
+    client.push(&tag, manifest.clone(), &blobs).await?;
+    client.pull(&tag).await?;
     println!("a busy registry is asked again");
 
-    // … and something on the way changes what was sent.
-    let corrupt = ServiceBuilder::new()
-        .map_response(|mut response: Response<_>| {
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-            response.map(|_| Full::from("{}"))
-        })
-        .service(registry);
-    let corrupted = pull(corrupt, &repository, &tag).await;
+    // … does what it is asked, and cannot say so…
+    store.order(StoreMethod::PutManifest, Fault::LostAnswer(busy()));
+    client.push(&tag, manifest.clone(), &blobs).await?;
+    println!("a push whose answer was lost can be repeated");
+
+    // … or breaks off in the middle.
+    store.order(StoreMethod::Blob, Fault::CutBody(100));
+    assert!(client.pull_blob(layer).await.is_err());
+    println!("half a blob is an error");
+
+    // What goes wrong on the way is a layer around the registry.
+    let corrupt = Client {
+        registry: ServiceBuilder::new()
+            .map_response(|response: Response<_>| response.map(|_| Full::from("{}")))
+            .service(client.registry),
+        repository: client.repository,
+    };
+    let corrupted = corrupt.pull(&tag).await;
     assert!(corrupted.is_err_and(|error| error.to_string().contains("what arrived is not")));
     println!("bytes with another digest are an error");
     Ok(())

@@ -1,12 +1,12 @@
-//! The image that is served when nothing else is.
+//! The image that is there when no layout is.
 
 use tower_oci::{
     BoxError, MediaType, MemoryStore, Platform,
     testing::{ImageBuilder, IndexBuilder},
 };
 
-/// `demo:latest`, for two platforms, and a list of its parts that refers to it.
-pub(crate) fn store() -> Result<MemoryStore, BoxError> {
+/// Adds `demo:latest`, for two platforms, and a list of its parts that refers to it.
+pub(crate) fn add_to(store: &MemoryStore) -> Result<(), BoxError> {
     let mut index = IndexBuilder::new();
     for architecture in ["amd64", "arm64"] {
         let platform = Platform::new("linux", architecture);
@@ -28,9 +28,8 @@ pub(crate) fn store() -> Result<MemoryStore, BoxError> {
         .subject(&index)
         .build()?;
 
-    let store = MemoryStore::new();
     let repository = "demo".parse()?;
     store.add_image(&repository, Some(&"latest".parse()?), &index);
     store.add_image(&repository, None, &parts);
-    Ok(store)
+    Ok(())
 }

@@ -1,31 +1,45 @@
-//! An OCI registry to pull from: `cargo run --release --example serve -- --help`.
+//! An OCI registry that takes pushes into memory, and serves image layouts beside them:
+//! `cargo run --release --example serve -- --help`.
 
 #![allow(clippy::print_stderr)] // a program that is run in a terminal
 
 mod commands;
 mod demo;
+mod repositories;
 mod server;
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{convert::Infallible, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, value_parser};
+use commands::Writes;
+use repositories::Repositories;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    time::{Duration, sleep},
 };
 use tower::ServiceBuilder;
 use tower_http::trace::{DefaultMakeSpan, TraceLayer};
-use tower_oci::{BoxError, DynSource, LayoutSource, OciRegistryService, RepositoryName};
+use tower_oci::{
+    BlobStore, BoxError, DynStore, LayoutSource, MemoryStore, OciRegistryService, RepositoryName,
+    testing::DiscardStore,
+};
 use tracing::{Level, level_filters::LevelFilter};
 
-/// Serves container images over the OCI distribution protocol, to pull from.
+/// How often abandoned uploads are cleared away.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Serves container images over the OCI distribution protocol, and takes what is pushed.
 ///
-/// Without --layout it serves a small image that is built in, for linux/amd64 and linux/arm64, and
-/// an artifact that refers to it. With --layout it serves the layouts, and nothing else.
+/// What is pushed is kept in memory, and gone when the server stops. Without --layout there is a
+/// small image at the beginning, for linux/amd64 and linux/arm64, and an artifact that refers to it.
+/// With --layout there are the layouts instead: their names are only read, all others can be pushed
+/// to.
 ///
 /// The first Ctrl-C or SIGTERM lets running requests finish, for up to 30 seconds; the second ends
-/// them. There is no TLS and no login: put it behind a proxy before others can reach it.
+/// them. There is no TLS and no login: whoever reaches the server may push and delete. Put it behind
+/// a proxy before others can.
 #[derive(Parser)]
 struct Args {
     /// Where to listen; port 0 takes any that is free
@@ -35,6 +49,27 @@ struct Args {
     /// Serves the OCI image layout in the folder PATH as the repository NAME; may be repeated
     #[arg(long = "layout", value_name = "NAME=PATH")]
     layouts: Vec<String>,
+
+    /// Takes no pushes and no deletes
+    #[arg(long, conflicts_with_all = ["sparse", "memory", "discard"])]
+    read_only: bool,
+
+    /// Takes images and indexes whose content is missing
+    #[arg(long)]
+    sparse: bool,
+
+    /// Deletes nothing that was pushed
+    #[arg(long)]
+    no_deletes: bool,
+
+    /// How much clients may push in all; more is refused
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(value_parser = value_parser!(u64).range(1..=u64::MAX >> 20))]
+    memory: u64,
+
+    /// Keeps no blob that is pushed: for measuring
+    #[arg(long, hide = true, conflicts_with = "memory")]
+    discard: bool,
 
     /// What to log on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -57,16 +92,66 @@ async fn run(args: Args) -> Result<(), BoxError> {
         .with_max_level(args.log)
         .with_writer(std::io::stderr)
         .init();
-    let source = source(&args.layouts).await?;
+    let store = store(&args).await?;
     let listener = TcpListener::bind(&args.listen).await;
     let listener =
         listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let stop = stop_signals()?;
-    let address = listener.local_addr()?;
-    let commands = commands::to_pull(&source, reachable(address)).await?;
+    let address = reachable(listener.local_addr()?);
+    let writes = match (args.read_only, args.no_deletes) {
+        (true, _) => Writes::None,
+        (false, true) => Writes::Pushes,
+        (false, false) => Writes::All,
+    };
+    let commands = commands::to_try(&store, &address, writes).await?;
     // Nobody needs to read them: a closed pipe is no reason to stop.
     let _ = std::io::stdout().write_all(commands.as_bytes());
 
+    let all_finished = match args.read_only {
+        true => serve(OciRegistryService::new(store), listener, stop).await,
+        false => {
+            let registry = OciRegistryService::writable(store.clone())
+                .allow_anonymous_mounts(true)
+                .allow_deletes(!args.no_deletes)
+                .allow_sparse_manifests(args.sparse);
+            tokio::select! {
+                all_finished = serve(registry, listener, stop) => all_finished,
+                never = sweep(&store) => match never {},
+            }
+        }
+    };
+    match all_finished {
+        true => Ok(()),
+        false => Err("stopped before all running requests had finished".into()),
+    }
+}
+
+/// What is served, and where pushes go.
+async fn store(args: &Args) -> Result<DynStore, BoxError> {
+    let pushed = MemoryStore::builder().max_bytes(args.memory << 20).build();
+    if args.layouts.is_empty() && !args.discard {
+        demo::add_to(&pushed)?;
+    }
+    let pushed = match args.discard {
+        true => DynStore::new(DiscardStore::new()),
+        false => DynStore::new(pushed),
+    };
+    if args.layouts.is_empty() {
+        return Ok(pushed);
+    }
+    let layouts = args.layouts.iter().map(|layout| named_path(layout));
+    let layouts: Vec<(RepositoryName, PathBuf)> = layouts.collect::<Result<_, _>>()?;
+    let names: Vec<RepositoryName> = layouts.iter().map(|(name, _)| name.clone()).collect();
+    let layouts = LayoutSource::open(layouts).await?;
+    Ok(DynStore::new(Repositories::new(names, layouts, pushed)))
+}
+
+/// Serves a registry, and logs what it answers.
+async fn serve<S: BlobStore>(
+    registry: OciRegistryService<S>,
+    listener: TcpListener,
+    stop: mpsc::Receiver<()>,
+) -> bool {
     let registry = ServiceBuilder::new()
         .layer(
             TraceLayer::new_for_http()
@@ -75,21 +160,19 @@ async fn run(args: Args) -> Result<(), BoxError> {
                 // What failed is logged with its cause by the registry.
                 .on_failure(()),
         )
-        .service(OciRegistryService::new(source));
-    if server::serve(listener, registry, stop).await {
-        Ok(())
-    } else {
-        Err("stopped before all running requests had finished".into())
-    }
+        .service(registry);
+    server::serve(listener, registry, stop).await
 }
 
-/// What is served: the layouts, or the image that is built in.
-async fn source(layouts: &[String]) -> Result<DynSource, BoxError> {
-    if layouts.is_empty() {
-        return Ok(DynSource::new(demo::store()?));
+/// Makes room, now and then: uploads that were abandoned are unknown without this, but kept.
+async fn sweep(store: &DynStore) -> Infallible {
+    loop {
+        sleep(SWEEP).await;
+        if let Err(error) = store.sweep().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot clear abandoned uploads away");
+        }
     }
-    let layouts: Result<Vec<_>, _> = layouts.iter().map(|layout| named_path(layout)).collect();
-    Ok(DynSource::new(LayoutSource::open(layouts?).await?))
 }
 
 fn named_path(layout: &str) -> Result<(RepositoryName, PathBuf), BoxError> {

@@ -5,15 +5,19 @@ use std::{convert::Infallible, io, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, server::conn::http1::Builder};
+use hyper::{body::Incoming, server::conn::http1::Builder, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
-use tower::Service;
+use tower::{Service, ServiceExt};
 use tower_oci::{BoxError, Operation};
+
+use self::lingering::{Lingering, Lingers};
+
+#[path = "lingering.rs"]
+mod lingering;
 
 /// How long running requests may take to finish once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -61,8 +65,22 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let service = TowerToHyperService::new(service.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let lingers = Lingers::default();
+        let stream = TokioIo::new(Lingering::new(stream, lingers.clone()));
+        let service = service.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let has_body = !request.body().is_end_stream();
+            let answer = service.clone().oneshot(request);
+            let lingers = lingers.clone();
+            async move {
+                let response = answer.await?;
+                // Whoever is refused may not have read it yet, and be still sending.
+                let status = response.status();
+                lingers.set(has_body && (status.is_client_error() || status.is_server_error()));
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = http.serve_connection(stream, service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,18 +1,9 @@
-//! The server of the serve example: how it stops, and what it refuses.
-
-#![allow(clippy::unwrap_used)] // a test fails by panicking
-
-#[path = "common/scripted.rs"]
-mod scripted;
-#[path = "../examples/serve/server.rs"]
-#[allow(dead_code)] // its logging
-mod server;
+//! The server: how it stops, and what it refuses.
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::channel::Sender;
-use scripted::{Hand, held};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,6 +12,11 @@ use tokio::{
     time::timeout,
 };
 use tower_oci::{BoxError, OciRegistryService};
+
+use crate::{
+    scripted::{Hand, held},
+    server,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 const PING: &str = "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -180,6 +176,44 @@ async fn a_download_may_take_as_long_as_it_takes() {
     body.send_data(Bytes::from_static(b"rest")).await.unwrap();
     drop(body);
     read_until(&mut stream, "rest").await;
+}
+
+// protocol 88
+#[tokio::test]
+async fn a_client_that_is_still_sending_reads_why_it_is_refused() {
+    let server = start().await;
+    let length = 8 << 20;
+    let head = format!(
+        "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let mut stream = server.connect(&head).await;
+    // It reads no answer before it has sent everything.
+    let body = vec![0; length];
+    timeout(SOON, stream.write_all(&body))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    timeout(SOON, read).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_refused_and_stays_is_let_go() {
+    let server = start().await;
+    let head = format!(
+        "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        1 << 20
+    );
+    let mut stream = server.connect(&head).await;
+    stream.write_all(&vec![0; 512 << 10]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    // It closes nothing, and the server does not wait for it for long.
+    server.stop.send(()).await.unwrap();
+    assert!(server.finished().await);
 }
 
 #[tokio::test]
