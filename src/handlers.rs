@@ -66,18 +66,15 @@ impl<S: BlobStore> Call<'_, S> {
             }
             OciRequest::ListRepositories { page } => self.list_repositories(page).await,
             _ if !self.config.is_writable() => Err(self.not_allowed("this registry is read-only")),
-            OciRequest::DeleteManifest { .. } | OciRequest::DeleteBlob { .. }
-                if !self.config.allows_deletes() =>
-            {
+            delete if delete.is_delete() && !self.config.allows_deletes() => {
                 Err(self.not_allowed("this registry deletes nothing"))
             }
             write => {
+                let is_delete = write.is_delete();
                 let answer = self.write(write, body).await;
-                // What a source cannot list is not found, what a store cannot do is not allowed.
                 answer.map_err(|error| match error {
-                    Error::Source(SourceError::Unsupported) => {
-                        self.not_allowed("this repository does not take that")
-                    }
+                    // What a source cannot list is not found, what a store cannot do is not allowed.
+                    Error::Source(SourceError::Unsupported) => self.unsupported(is_delete),
                     error => error,
                 })
             }
@@ -135,6 +132,19 @@ impl<S: BlobStore> Call<'_, S> {
         let methods = AllowedMethods::of_path(self.location.path);
         Error::NotAllowed {
             message: message.into(),
+            allowed: self.config.allowed(methods),
+        }
+    }
+
+    /// 405 for what the store does not do: deletes, or whatever it is that writes.
+    fn unsupported(&self, is_delete: bool) -> Error {
+        let methods = AllowedMethods::of_path(self.location.path);
+        let (message, methods) = match is_delete {
+            true => ("this repository deletes nothing", methods.without_deletes()),
+            false => ("this repository is read-only", methods.without_writes()),
+        };
+        Error::NotAllowed {
+            message: message.to_owned(),
             allowed: self.config.allowed(methods),
         }
     }

@@ -349,6 +349,11 @@ impl OciRequest {
         }
     }
 
+    /// Whether it removes content. To give up an upload removes none.
+    pub(crate) fn is_delete(&self) -> bool {
+        matches!(self, Self::DeleteManifest { .. } | Self::DeleteBlob { .. })
+    }
+
     /// The access without which the request must be refused. [`Ping`](Self::Ping) needs none but
     /// that of any user at all.
     // protocol 92

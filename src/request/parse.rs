@@ -276,6 +276,20 @@ impl AllowedMethods {
         self.deletes
     }
 
+    pub(crate) fn without_deletes(self) -> Self {
+        Self {
+            deletes: &[],
+            ..self
+        }
+    }
+
+    pub(crate) fn without_writes(self) -> Self {
+        Self {
+            writes: &[],
+            ..self.without_deletes()
+        }
+    }
+
     /// All of them.
     pub fn all(self) -> impl Iterator<Item = &'static Method> {
         self.reads.iter().chain(self.writes).chain(self.deletes)

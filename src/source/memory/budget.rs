@@ -28,6 +28,15 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Says at once that `amount` bytes would be too many, without taking them: who only announces
+    /// them must not keep others out.
+    pub(super) fn check(&self, amount: u64) -> Result<(), SourceError> {
+        match self.used().saturating_add(amount) <= self.limit {
+            true => Ok(()),
+            false => Err(SourceError::Full),
+        }
+    }
+
     /// Takes `amount` bytes until the charge is dropped.
     pub(super) fn take(self: &Arc<Self>, amount: u64) -> Result<Charge, SourceError> {
         let mut charge = self.free();

@@ -191,7 +191,7 @@ impl Session {
         body: &mut UploadBody,
         algorithm: Option<Algorithm>,
     ) -> Result<(Lease, Received), SourceError> {
-        let (lease, registration, received, acknowledged) = self.begin_request(at, algorithm)?;
+        let (lease, registration, received, acknowledged) = self.begin_request(at, algorithm, body)?;
         let offset = lease.offset;
         let reading = self.read(offset, acknowledged, received, body);
         match Abortable::new(reading, registration).await {
@@ -206,6 +206,7 @@ impl Session {
         &self,
         at: Option<u64>,
         algorithm: Option<Algorithm>,
+        body: &UploadBody,
     ) -> Result<(Lease, AbortRegistration, Received, Vec<Bytes>), SourceError> {
         let mut state = self.lock();
         state.extend(&self.clock, &self.limits);
@@ -213,6 +214,9 @@ impl Session {
         let current = open.content.length();
         if at.is_some_and(|at| at != current) {
             return Err(SourceError::OffsetMismatch { current });
+        }
+        if open.content.keeps() {
+            self.budget.check(body.length().unwrap_or(0))?;
         }
         let (handle, registration) = AbortHandle::new_pair();
         std::mem::replace(&mut open.lease, handle.clone()).abort();
