@@ -45,6 +45,20 @@ impl Spy {
         Algorithm::Sha512.digest("spy")
     }
 
+    /// A repository that callers may know of, as opposed to all others.
+    pub(super) const VISIBLE: RepositoryName = RepositoryName::constant("spy/visible");
+
+    /// Where a blob is mounted from. What a visibility shows tells it from another.
+    pub(super) fn seen_by(from: &MountFrom<'_>) -> String {
+        match from {
+            MountFrom::Repository(from) => from.to_string(),
+            MountFrom::Anywhere(visibility) => {
+                let names = [Self::VISIBLE, RepositoryName::constant("spy/hidden")];
+                format!("{:?}", names.map(|name| visibility.shows(&name)))
+            }
+        }
+    }
+
     fn next() -> Option<Cursor> {
         Cursor::from_text("spy")
     }
@@ -207,7 +221,8 @@ impl BlobStore for Spy {
         digest: &Digest,
         from: MountFrom<'_>,
     ) -> Result<bool, SourceError> {
-        self.called(format_args!("mount_blob {repository} {digest} {from:?}"));
+        let from = Self::seen_by(&from);
+        self.called(format_args!("mount_blob {repository} {digest} {from}"));
         Ok(true)
     }
 

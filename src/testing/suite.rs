@@ -16,26 +16,34 @@ use crate::{
     body::BoxError,
     digest::Digest,
     hash::yield_now,
+    listing::Page,
     name::RepositoryName,
     source::{Blob, BlobContent, BlobSource, GetBlob, SourceError},
     store::BlobStore,
 };
 
 mod deletes;
+mod dropped;
+mod fixture;
+mod lists;
 mod manifests;
 mod mounts;
+mod preconditions;
+mod sessions;
 mod source;
 mod uploads;
 mod wrapper;
 
-pub use source::{Fixture, source_suite};
+pub use fixture::Fixture;
+pub use source::source_suite;
 pub use wrapper::{source_wrapper_suite, store_wrapper_suite};
 
 /// Checks a [`BlobStore`] against its contract: uploads, mounts, manifests and deletes.
 ///
-/// `make` gives an empty store each time it is called. Futures of the store are dropped at every
-/// poll, and what is visible after that is compared with what was before. What a store need not do
-/// (deletes, mounts, lists) may be answered as the trait's defaults do.
+/// `make` gives an empty store each time it is called, whose clock goes: the suite waits until a
+/// session has expired. Futures of the store are dropped at every poll, and what is visible after
+/// that is compared with what was before. What a store need not do (deletes, mounts, lists) may be
+/// answered as the trait's defaults do.
 ///
 /// [`source_suite`] checks the reading side.
 ///
@@ -53,8 +61,11 @@ pub use wrapper::{source_wrapper_suite, store_wrapper_suite};
 /// ```
 pub async fn store_suite<S: BlobStore>(make: impl AsyncFn() -> S) -> Result<(), BrokenContract> {
     uploads::check(&make).await?;
+    sessions::check(&make).await?;
+    dropped::check(&make).await?;
     mounts::check(&make).await?;
     manifests::check(&make).await?;
+    preconditions::check(&make).await?;
     deletes::check(&make).await
 }
 
@@ -134,6 +145,43 @@ fn is_upload_unknown(error: &SourceError) -> bool {
     matches!(error, SourceError::UploadUnknown)
 }
 
+/// The store has a repository of this name, as far as its lists tell.
+async fn is_repository(
+    promise: Promise,
+    store: &impl BlobStore,
+    repository: &RepositoryName,
+) -> Checked {
+    let tags = store.tags(repository, Page::first(1)).await;
+    promise.ok_if_supported(tags)?;
+    let is_listed = is_listed(promise, store, repository).await?;
+    promise.holds(is_listed != Some(false), "the repository is not listed")
+}
+
+/// The store has no repository of this name, as far as its lists tell.
+async fn is_no_repository(
+    promise: Promise,
+    store: &impl BlobStore,
+    repository: &RepositoryName,
+) -> Checked {
+    let tags = store.tags(repository, Page::first(1)).await;
+    promise.fails(tags, |error| {
+        is_not_found(error) || matches!(error, SourceError::Unsupported)
+    })?;
+    let is_listed = is_listed(promise, store, repository).await?;
+    promise.holds(is_listed != Some(true), "the repository is listed")
+}
+
+/// Nothing where the store cannot list repositories.
+async fn is_listed(
+    promise: Promise,
+    store: &impl BlobStore,
+    repository: &RepositoryName,
+) -> Checked<Option<bool>> {
+    let listing = store.repositories(Page::first(1_000)).await;
+    let listing = promise.ok_if_supported(listing)?;
+    Ok(listing.map(|listing| listing.items.contains(repository)))
+}
+
 /// A name, tag or id that is written here.
 fn known<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Checked<T> {
     let parsed = text.parse();
@@ -177,6 +225,18 @@ async fn read_blob<S: BlobSource>(
     Ok(Some(bytes))
 }
 
+/// What the repository has with `digest` is `expected`.
+async fn has_blob<S: BlobSource>(
+    promise: Promise,
+    source: &S,
+    repository: &RepositoryName,
+    digest: &Digest,
+    expected: Option<&[u8]>,
+) -> Checked {
+    let found = read_blob(promise, source, repository, digest).await?;
+    promise.equal(found, expected.map(Bytes::copy_from_slice))
+}
+
 /// Polls `future` so often, each time when it asks for it, and drops it if it has not ended then.
 async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
@@ -193,9 +253,11 @@ async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
 
 /// Lets other tasks and threads run for a moment, so that a late write would land.
 async fn settle() {
-    for _ in 0..4 {
+    for turn in 0..32 {
         yield_now().await;
-        std::thread::sleep(Duration::from_millis(1));
+        if turn % 8 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "../common/mod.rs"]
+mod common;
+
 use std::sync::Arc;
 
 use tower_oci::{
@@ -12,6 +15,10 @@ use tower_oci::{
 };
 
 mod broken;
+mod discard;
+mod faults;
+mod holders;
+mod wrappers;
 
 /// A store that holds the images of the suite.
 fn holding(fixture: &Fixture) -> MemoryStore {

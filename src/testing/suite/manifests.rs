@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 
-use super::{Checked, Promise, is_not_found, poll_times, settle, uploads::begin};
+use super::{
+    Checked, Promise, is_no_repository, is_not_found, known, poll_times, settle, uploads::begin,
+};
 use crate::{
     body::BytesBody,
     descriptor::Descriptor,
@@ -10,24 +12,23 @@ use crate::{
     image::Image,
     listing::Page,
     manifest::Manifest,
+    media_type::MediaType,
     name::{Reference, RepositoryName, Tag},
     source::{BlobSource, Found, GetManifest, ListReferrers, SourceError},
-    store::{
-        BlobStore, NewManifest, Precondition, ReferenceCheck, StoredManifest, TagUpdate, UploadBody,
-    },
+    store::{BlobStore, NewManifest, ReferenceCheck, StoredManifest, UploadBody},
     testing::{BuildError, ImageBuilder, IndexBuilder},
 };
 
 pub(super) async fn check<S: BlobStore>(make: &impl AsyncFn() -> S) -> Checked {
     check_references(&make().await).await?;
     check_tags(&make().await).await?;
-    check_preconditions(&make().await).await?;
-    check_races(&make().await).await?;
+    check_media_types(&make().await).await?;
     check_referrers(&make().await).await?;
     check_dropped(make).await
 }
 
 pub(super) static NAME: RepositoryName = RepositoryName::constant("suite/manifests");
+pub(super) static OTHER: RepositoryName = RepositoryName::constant("suite/others");
 static LATEST: Tag = Tag::constant("latest");
 
 pub(super) fn built(image: Result<Image, BuildError>) -> Checked<Image> {
@@ -52,8 +53,19 @@ pub(super) async fn put(
     manifest: &Manifest,
     tag: &Tag,
 ) -> Checked<StoredManifest> {
+    put_in(promise, store, &NAME, manifest, tag).await
+}
+
+/// Puts a manifest into `repository`, and points `tag` at it.
+pub(super) async fn put_in(
+    promise: Promise,
+    store: &impl BlobStore,
+    repository: &RepositoryName,
+    manifest: &Manifest,
+    tag: &Tag,
+) -> Checked<StoredManifest> {
     let new = new(manifest)?.tag(tag.clone());
-    promise.ok(store.put_manifest(&NAME, new).await)
+    promise.ok(store.put_manifest(repository, new).await)
 }
 
 /// The manifest that `reference` finds, if it finds one.
@@ -62,8 +74,18 @@ pub(super) async fn find(
     store: &impl BlobSource,
     reference: impl Into<Reference>,
 ) -> Checked<Option<Manifest>> {
+    find_in(promise, store, &NAME, reference).await
+}
+
+/// The manifest that `reference` finds in `repository`, if it finds one.
+pub(super) async fn find_in(
+    promise: Promise,
+    store: &impl BlobSource,
+    repository: &RepositoryName,
+    reference: impl Into<Reference>,
+) -> Checked<Option<Manifest>> {
     let reference = reference.into();
-    let found = store.manifest(&NAME, &reference, GetManifest::default());
+    let found = store.manifest(repository, &reference, GetManifest::default());
     match found.await {
         Err(error) if is_not_found(&error) => Ok(None),
         found => match promise.ok(found)? {
@@ -73,12 +95,36 @@ pub(super) async fn find(
     }
 }
 
+/// Puts a blob of `image`.
+async fn put_blob_of(
+    promise: Promise,
+    store: &impl BlobStore,
+    repository: &RepositoryName,
+    image: &Image,
+    blob: &Descriptor,
+) -> Checked {
+    let bytes = image.read_blob_verified(blob, 1 << 20).await;
+    let bytes = bytes.map_err(|error| promise.broken(error))?;
+    let mut body = UploadBody::new(BytesBody::new(bytes));
+    let stored = store.put_blob(repository, &blob.digest, begin(), &mut body);
+    promise.ok(stored.await).map(drop)
+}
+
 async fn check_references(store: &impl BlobStore) -> Checked {
     let promise =
         Promise("a manifest is refused unless all of its content is there, or may be missing");
-    let image = built(ImageBuilder::new().file("a", "one").build())?;
+    let image = built(
+        ImageBuilder::new()
+            .file("a", "one")
+            .file("b", "two")
+            .build(),
+    )?;
     let index = built(IndexBuilder::new().image(&image).build())?;
     let mut blobs: Vec<&Descriptor> = image.descriptors().collect();
+    // What another repository has is not there.
+    for blob in &blobs {
+        put_blob_of(promise, store, &OTHER, &image, blob).await?;
+    }
     while let Some(blob) = blobs.pop() {
         let refused = new(image.manifest())?.tag(LATEST.clone());
         let refused = store.put_manifest(&NAME, refused).await;
@@ -95,18 +141,18 @@ async fn check_references(store: &impl BlobStore) -> Checked {
         })?;
         promise.equal(find(promise, store, LATEST.clone()).await?, None)?;
         promise.equal(find(promise, store, *image.digest()).await?, None)?;
-        let bytes = image.read_blob_verified(blob, 1 << 20).await;
-        let bytes = bytes.map_err(|error| promise.broken(error))?;
-        let mut body = UploadBody::new(BytesBody::new(bytes));
-        let stored = store.put_blob(&NAME, &blob.digest, begin(), &mut body);
-        promise.ok(stored.await)?;
+        if blobs.len() + 1 == image.descriptors().count() {
+            is_no_repository(promise, store, &NAME).await?;
+        }
+        put_blob_of(promise, store, &NAME, &image, blob).await?;
     }
+    put_in(promise, store, &OTHER, image.manifest(), &LATEST).await?;
     let refused = store.put_manifest(&NAME, new(index.manifest())?).await;
     let is_missing = |error: &SourceError| matches!(error, SourceError::MissingReferences(told) if told[..] == [*image.digest()]);
     promise.fails(refused, is_missing)?;
     put(promise, store, image.manifest(), &LATEST).await?;
-    put(promise, store, index.manifest(), &LATEST).await?;
-    let found = find(promise, store, LATEST.clone()).await?;
+    promise.ok(store.put_manifest(&NAME, new(index.manifest())?).await)?;
+    let found = find(promise, store, *index.digest()).await?;
     promise.equal(found.as_ref(), Some(index.manifest()))?;
     check_other_references(promise, store, image.layers()).await
 }
@@ -139,6 +185,11 @@ async fn check_tags(store: &impl BlobStore) -> Checked {
     put(promise, store, &one, &LATEST).await?;
     let both = new(&two)?.tag(LATEST.clone()).tag(other.clone());
     promise.ok(store.put_manifest(&NAME, both).await)?;
+    let listing = store.tags(&NAME, Page::first(100)).await;
+    if let Some(mut listing) = promise.ok_if_supported(listing)? {
+        listing.items.sort();
+        promise.equal(&listing.items[..], &[other.clone(), LATEST.clone()][..])?;
+    }
     for tag in [&LATEST, &other] {
         let found = find(promise, store, tag.clone()).await?;
         promise.equal(found.as_ref(), Some(&two))?;
@@ -157,66 +208,35 @@ async fn check_tags(store: &impl BlobStore) -> Checked {
     let long = Manifest::trusted(digest, one.media_type().clone(), one.bytes().clone());
     let tag = Tag::constant("long");
     put(promise, store, &long, &tag).await?;
-    let found = find(promise, store, tag).await?;
-    promise.equal(found.as_ref(), Some(&long))
+    let found = find(promise, store, tag.clone()).await?;
+    promise.equal(found.as_ref(), Some(&long))?;
+
+    let promise = Promise("a manifest belongs to the repository that it was put in, and no other");
+    put_in(promise, store, &OTHER, &manifest("three")?, &LATEST).await?;
+    for reference in [Reference::from(tag), Reference::from(*one.digest())] {
+        let found = find_in(promise, store, &OTHER, reference).await?;
+        promise.equal(found, None)?;
+    }
+    let found = find(promise, store, LATEST.clone()).await?;
+    promise.equal(found.as_ref(), Some(&one))
 }
 
-async fn check_preconditions(store: &impl BlobStore) -> Checked {
-    let promise = Promise("a precondition that does not hold changes nothing");
-    let tag = Tag::constant("guarded");
-    let (one, two) = (manifest("one")?, manifest("two")?);
-    let none = Precondition::default;
-    let put_if = async |manifest: &Manifest, of_tag: Precondition, of_digest: Precondition| {
-        let mut new = new(manifest)?;
-        new.tags = vec![TagUpdate::new(tag.clone(), of_tag)];
-        new.precondition = of_digest;
-        Ok(store.put_manifest(&NAME, new).await)
-    };
-    let failed = |error: &SourceError| matches!(error, SourceError::PreconditionFailed);
-    for absent in [none().must_exist(), none().if_match([*one.digest()])] {
-        promise.fails(put_if(&one, absent.clone(), none()).await?, failed)?;
-        promise.fails(put_if(&one, none(), absent).await?, failed)?;
-        promise.equal(find(promise, store, tag.clone()).await?, None)?;
-        promise.equal(find(promise, store, *one.digest()).await?, None)?;
+/// The same bytes, put with one type and then with another.
+async fn check_media_types(store: &impl BlobStore) -> Checked {
+    let promise = Promise("a manifest has the type that it was put with last");
+    for media_type in ["application/vnd.suite.one", "application/vnd.suite.two"] {
+        let media_type: MediaType = known(media_type)?;
+        let manifest = Manifest::new(media_type, "{}");
+        put(promise, store, &manifest, &LATEST).await?;
+        for reference in [
+            Reference::from(LATEST.clone()),
+            Reference::from(*manifest.digest()),
+        ] {
+            let found = find(promise, store, reference).await?;
+            promise.equal(found.as_ref(), Some(&manifest))?;
+        }
     }
-    promise.ok(put_if(&one, none().create_only(), none().create_only()).await?)?;
-    for present in [
-        none().create_only(),
-        none().create_or_same(),
-        none().if_match([*two.digest()]),
-        none().unless([*one.digest()]),
-    ] {
-        promise.fails(put_if(&two, present, none()).await?, failed)?;
-        let found = find(promise, store, tag.clone()).await?;
-        promise.equal(found.as_ref(), Some(&one))?;
-        promise.equal(find(promise, store, *two.digest()).await?, None)?;
-    }
-    promise.fails(put_if(&one, none(), none().create_only()).await?, failed)?;
-    promise.ok(put_if(&one, none().create_or_same(), none().must_exist()).await?)?;
-    let matched = none().if_match([*two.digest(), *one.digest()]);
-    promise.ok(put_if(&two, matched, none()).await?)?;
-    let found = find(promise, store, tag.clone()).await?;
-    promise.equal(found.as_ref(), Some(&two))
-}
-
-async fn check_races(store: &impl BlobStore) -> Checked {
-    let promise = Promise("of puts that all want to create one tag exactly one succeeds");
-    let tag = Tag::constant("raced");
-    let manifests = (0..8).map(|number| manifest(&number.to_string()));
-    let manifests = manifests.collect::<Checked<Vec<Manifest>>>()?;
-    let puts = manifests.iter().map(async |manifest| {
-        let mut new = new(manifest)?;
-        let create = Precondition::default().create_only();
-        new.tags = vec![TagUpdate::new(tag.clone(), create)];
-        Ok((store.put_manifest(&NAME, new).await.is_ok(), manifest))
-    });
-    let results = join_all(puts).await;
-    let results = results.into_iter().collect::<Checked<Vec<_>>>()?;
-    let winners = results.into_iter().filter(|(won, _)| *won);
-    let winners: Vec<&Manifest> = winners.map(|(_, manifest)| manifest).collect();
-    promise.equal(winners.len(), 1)?;
-    let found = find(promise, store, tag.clone()).await?;
-    promise.equal(found.as_ref(), winners.first().copied())
+    Ok(())
 }
 
 /// Nothing where the store leaves the list of referrers to its clients.
@@ -253,13 +273,13 @@ async fn check_referrers(store: &impl BlobStore) -> Checked {
         .await
         .into_iter()
         .collect::<Checked<Vec<_>>>()?;
-    let found = referrers(promise, store, subject.digest()).await?;
-    if stored.iter().any(|stored| !stored.is_listed_as_referrer) {
-        return promise.holds(
-            stored.iter().all(|stored| !stored.is_listed_as_referrer),
-            "some are listed and some are not",
-        );
+    let mut found = referrers(promise, store, subject.digest()).await?;
+    found.sort_by_key(|entry| entry.digest);
+    if stored.iter().all(|stored| !stored.is_listed_as_referrer) {
+        return promise.equal(found, Vec::new());
     }
+    let are_all_listed = stored.iter().all(|stored| stored.is_listed_as_referrer);
+    promise.holds(are_all_listed, "some are listed and some are not")?;
     let mut expected: Vec<Descriptor> = artifacts
         .iter()
         .filter_map(|artifact| Some(artifact.referrer()?.1))
@@ -270,22 +290,26 @@ async fn check_referrers(store: &impl BlobStore) -> Checked {
 
 async fn check_dropped<S: BlobStore>(make: &impl AsyncFn() -> S) -> Checked {
     let promise = Promise("a put that is dropped has not happened, and no late write lands");
-    let (one, two) = (manifest("one")?, manifest("two")?);
+    let before = built(IndexBuilder::new().annotation("text", "one").build())?;
+    let dropped = IndexBuilder::new().subject(&before).build();
+    let (dropped, before) = (built(dropped)?, before.manifest());
     let mut times = 0;
     loop {
         let store = make().await;
-        put(promise, &store, &one, &LATEST).await?;
-        let new = new(&two)?.tag(LATEST.clone());
+        put(promise, &store, before, &LATEST).await?;
+        let new = new(dropped.manifest())?.tag(LATEST.clone());
         let stored = store.put_manifest(&NAME, new);
         if let Some(stored) = poll_times(stored, times).await {
             promise.ok(stored)?;
             let found = find(promise, &store, LATEST.clone()).await?;
-            return promise.equal(found.as_ref(), Some(&two));
+            return promise.equal(found.as_ref(), Some(dropped.manifest()));
         }
         settle().await;
         let found = find(promise, &store, LATEST.clone()).await?;
-        promise.equal(found.as_ref(), Some(&one))?;
-        promise.equal(find(promise, &store, *two.digest()).await?, None)?;
+        promise.equal(found.as_ref(), Some(before))?;
+        promise.equal(find(promise, &store, *dropped.digest()).await?, None)?;
+        let entries = referrers(promise, &store, before.digest()).await?;
+        promise.equal(entries, Vec::new())?;
         times += 1;
     }
 }

@@ -1,6 +1,8 @@
 //! Mounts from one repository into another.
 
-use super::{Checked, Promise, poll_times, read_blob, settle, uploads::begin};
+use super::{
+    Checked, Promise, has_blob, is_no_repository, is_repository, poll_times, settle, uploads::begin,
+};
 use crate::{
     access::Visibility,
     body::BytesBody,
@@ -22,7 +24,7 @@ pub(super) async fn check<S: BlobStore>(make: &impl AsyncFn() -> S) -> Checked {
     check_dropped(make).await
 }
 
-static FROM: RepositoryName = RepositoryName::constant("suite/from");
+pub(super) static FROM: RepositoryName = RepositoryName::constant("suite/from");
 static TO: RepositoryName = RepositoryName::constant("suite/to");
 
 fn digest() -> Digest {
@@ -52,8 +54,7 @@ async fn with_blob<S: BlobStore>(make: &impl AsyncFn() -> S) -> Checked<Option<S
 async fn check_membership(store: &impl BlobStore) -> Checked {
     let promise = Promise("a mounted blob is one of the repository, and of no other");
     let other = RepositoryName::constant("suite/other");
-    let before = read_blob(promise, store, &TO, &digest()).await?;
-    promise.equal(before.as_deref(), None)?;
+    has_blob(promise, store, &TO, &digest(), None).await?;
     for _ in 0..2 {
         let mounted = mount(store, &TO, MountFrom::Repository(&FROM)).await;
         promise.equal(promise.ok(mounted)?, true)?;
@@ -62,10 +63,9 @@ async fn check_membership(store: &impl BlobStore) -> Checked {
     let mounted = mount(store, &TO, MountFrom::Repository(&TO)).await;
     promise.equal(promise.ok(mounted)?, true)?;
     for (repository, expected) in [(&FROM, Some(CONTENT)), (&TO, Some(CONTENT)), (&other, None)] {
-        let found = read_blob(promise, store, repository, &digest()).await?;
-        promise.equal(found.as_deref(), expected)?;
+        has_blob(promise, store, repository, &digest(), expected).await?;
     }
-    Ok(())
+    is_repository(promise, store, &TO).await
 }
 
 async fn check_impossible(store: &impl BlobStore) -> Checked {
@@ -85,10 +85,9 @@ async fn check_impossible(store: &impl BlobStore) -> Checked {
     ] {
         let mounted = store.mount_blob(&to, &digest, MountFrom::Repository(from));
         promise.equal(promise.ok(mounted.await)?, false)?;
-        let found = read_blob(promise, store, &to, &digest).await?;
-        promise.equal(found.as_deref(), None)?;
+        has_blob(promise, store, &to, &digest, None).await?;
     }
-    Ok(())
+    is_no_repository(promise, store, &to).await
 }
 
 async fn check_anywhere(store: &impl BlobStore) -> Checked {
@@ -101,14 +100,13 @@ async fn check_anywhere(store: &impl BlobStore) -> Checked {
     let nowhere = Visibility::new(|_| false);
     let mounted = mount(store, &hidden, MountFrom::Anywhere(&nowhere)).await;
     promise.equal(promise.ok(mounted)?, false)?;
-    let found = read_blob(promise, store, &hidden, &digest()).await?;
-    promise.equal(found.as_deref(), None)?;
+    has_blob(promise, store, &hidden, &digest(), None).await?;
+    is_no_repository(promise, store, &hidden).await?;
 
     let only_from = Visibility::new(|name| *name == FROM);
     let mounted = mount(store, &open, MountFrom::Anywhere(&only_from)).await;
     if promise.ok(mounted)? {
-        let found = read_blob(promise, store, &open, &digest()).await?;
-        promise.equal(found.as_deref(), Some(CONTENT))?;
+        has_blob(promise, store, &open, &digest(), Some(CONTENT)).await?;
     }
     Ok(())
 }
@@ -125,8 +123,7 @@ async fn check_dropped<S: BlobStore>(make: &impl AsyncFn() -> S) -> Checked {
             return promise.equal(promise.ok(mounted)?, true);
         }
         settle().await;
-        let found = read_blob(promise, &store, &TO, &digest()).await?;
-        promise.equal(found.as_deref(), None)?;
+        has_blob(promise, &store, &TO, &digest(), None).await?;
         times += 1;
     }
 }

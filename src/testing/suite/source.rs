@@ -3,105 +3,21 @@
 use std::{future::Future, ops::Range};
 
 use super::{
-    BrokenContract, Checked, Promise, collect, is_not_found, known, poll_times, read_blob,
+    BrokenContract, Checked, Fixture, Promise, bounded, collect, is_not_found, known, lists,
+    poll_times, read_blob,
 };
 use crate::{
     descriptor::Descriptor,
     digest::{Algorithm, Digest},
     image::Image,
-    listing::{Cursor, Listing, Page},
+    listing::Page,
     manifest::Manifest,
-    media_type::{ArtifactType, MediaType},
-    name::{Reference, RepositoryName, Tag},
+    name::{Reference, RepositoryName},
     source::{
         Blob, BlobSource, ByteRange, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
         SourceError,
     },
-    testing::{BuildError, ImageBuilder, IndexBuilder},
 };
-
-/// What a source has to hold for [`source_suite`]: these images in this repository, and no other
-/// content in it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Fixture {
-    /// The repository that holds the images.
-    pub repository: RepositoryName,
-    /// Another repository, which the source does not have, or which has nothing of this.
-    pub other: RepositoryName,
-    /// The images, with their tags: an index of images (whose children have no tags of their own), an
-    /// image with a layer of some size and an empty one, and artifacts that refer to it.
-    pub images: Vec<(Option<Tag>, Image)>,
-}
-
-impl Fixture {
-    fn build() -> Result<Self, BuildError> {
-        let layer: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-        let image = ImageBuilder::new()
-            .layer(MediaType::OCI_LAYER, layer)
-            .layer(MediaType::OCI_LAYER, "")
-            .build()?;
-        let index = IndexBuilder::new()
-            .image(&ImageBuilder::new().file("a", "one").build()?)
-            .image(&ImageBuilder::new().file("b", "two").build()?)
-            .build()?;
-        let artifact = |kind: ArtifactType, text: &'static str| {
-            ImageBuilder::artifact(kind)
-                .layer(MediaType::OCTET_STREAM, text)
-                .annotation("text", text)
-                .subject(&image)
-                .build()
-        };
-        let kinds = ["suite/a", "suite/b"].map(str::parse::<ArtifactType>);
-        let [Ok(first), Ok(second)] = kinds else {
-            return Err(BuildError::Config("an artifact type".into()));
-        };
-        let artifacts = [
-            artifact(first.clone(), "first")?,
-            artifact(first, "second")?,
-            artifact(second, "third")?,
-        ];
-        let tag = |tag: &str| tag.parse::<Tag>().ok();
-        let tagged = [
-            (tag("b"), index),
-            (tag("B"), image.clone()),
-            (tag("a.1"), image),
-        ];
-        let untagged = artifacts.into_iter().map(|artifact| (None, artifact));
-        let name = |error: crate::InvalidName| BuildError::Config(error.into());
-        Ok(Self {
-            repository: "suite/images".parse().map_err(name)?,
-            other: "suite/other".parse().map_err(name)?,
-            images: tagged.into_iter().chain(untagged).collect(),
-        })
-    }
-
-    /// Every image once, also those that an index lists.
-    fn all_images(&self) -> impl Iterator<Item = &Image> {
-        self.images
-            .iter()
-            .flat_map(|(_, image)| image.with_children())
-    }
-
-    fn tags(&self) -> Vec<Tag> {
-        let tags = self.images.iter().filter_map(|(tag, _)| tag.clone());
-        let mut tags: Vec<Tag> = tags.collect();
-        tags.sort();
-        tags
-    }
-
-    /// The entries among the referrers of the subject that has some, in the order of digests.
-    fn referrers(&self) -> (Digest, Vec<Descriptor>) {
-        let entries = self.images.iter().filter_map(|(_, image)| image.referrer());
-        let (subjects, mut entries): (Vec<_>, Vec<_>) = entries.unzip();
-        entries.sort_by_key(|entry| entry.digest);
-        let subject = subjects.first().copied();
-        (
-            subject.unwrap_or_else(|| Algorithm::Sha256.digest("")),
-            entries,
-        )
-    }
-}
 
 /// Checks a [`BlobSource`] against its contract: manifests, blobs and their ranges, lists and pages.
 ///
@@ -144,9 +60,7 @@ pub async fn source_suite<S: BlobSource>(
             check_blob(&source, &fixture, blob).await?;
         }
     }
-    check_tags(&source, &fixture).await?;
-    check_referrers(&source, &fixture).await?;
-    check_catalog(&source, &fixture).await?;
+    lists::check(&source, &fixture).await?;
     check_drops(&source, &fixture).await
 }
 
@@ -246,7 +160,11 @@ async fn check_blob(source: &impl BlobSource, fixture: &Fixture, blob: &Descript
 
     let promise = Promise("a stat finds what is read");
     let info = promise.ok(source.stat_blob(repository, &blob.digest).await)?;
-    promise.equal(info.size, bytes.len() as u64)?;
+    let read = source.blob(repository, &blob.digest, GetBlob::default());
+    if let Blob::Content(read) = promise.ok(read.await)? {
+        promise.equal(info, read.info)?;
+    }
+    check_redirect(source, repository, &blob.digest, info.size).await?;
 
     let last = info.size.saturating_sub(1);
     for range in [
@@ -263,6 +181,24 @@ async fn check_blob(source: &impl BlobSource, fixture: &Fixture, blob: &Descript
         check_range(source, repository, &blob.digest, range, &bytes).await?;
     }
     Ok(())
+}
+
+async fn check_redirect(
+    source: &impl BlobSource,
+    repository: &RepositoryName,
+    digest: &Digest,
+    size: u64,
+) -> Checked {
+    let promise = Promise("a redirect tells the size, and leads to somewhere else");
+    let options = GetBlob::default().redirects(true);
+    match promise.ok(source.blob(repository, digest, options).await)? {
+        Blob::Content(content) => promise.equal(content.range, 0..size),
+        Blob::Redirect { to, size: told } => {
+            let is_absolute = to.scheme().is_some() && to.host().is_some();
+            promise.holds(is_absolute, format_args!("{to} is not absolute"))?;
+            promise.equal(told, size)
+        }
+    }
 }
 
 async fn check_range(
@@ -303,93 +239,6 @@ fn in_memory(range: &Range<u64>) -> Option<Range<usize>> {
     Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
-async fn check_tags(source: &impl BlobSource, fixture: &Fixture) -> Checked {
-    let promise = Promise("tags are listed once, and continue exactly after a page");
-    let repository = &fixture.repository;
-    for limit in [1, 2, 100] {
-        let mut found = Vec::new();
-        let mut after: Option<Cursor> = None;
-        // More pages than there are tags are pages without end.
-        for _ in 0..=fixture.tags().len() {
-            let page = Page::first(limit).after(&after);
-            let listing = source.tags(repository, page).await;
-            let Some(Listing { items, next }) = promise.ok_if_supported(listing)? else {
-                return Ok(());
-            };
-            promise.holds(items.len() <= limit, "a page is longer than asked for")?;
-            found.extend(items);
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
-        found.sort();
-        promise.equal(found, fixture.tags())?;
-    }
-    let missing = source.tags(&fixture.other, Page::first(1)).await;
-    match missing {
-        // A source may have the other repository, with nothing in it.
-        Ok(listing) => promise.equal(listing.items, Vec::new()),
-        missing => promise.fails(missing, is_not_found),
-    }
-}
-
-async fn check_referrers(source: &impl BlobSource, fixture: &Fixture) -> Checked {
-    let promise =
-        Promise("referrers are listed once, with type and annotations, filtered and paged");
-    let (subject, expected) = fixture.referrers();
-    let wanted: ArtifactType = known("suite/a")?;
-    for artifact_type in [None, Some(&wanted)] {
-        for limit in [1, 100] {
-            let mut found: Vec<Descriptor> = Vec::new();
-            let mut after: Option<Cursor> = None;
-            for _ in 0..=expected.len() {
-                let page = Page::first(limit).after(&after);
-                let options = ListReferrers::new(page).artifact_type(artifact_type);
-                let listing = source.referrers(&fixture.repository, &subject, options);
-                let Some(Listing { items, next }) = promise.ok_if_supported(listing.await)? else {
-                    return Ok(());
-                };
-                promise.holds(items.len() <= limit, "a page is longer than asked for")?;
-                found.extend(items);
-                after = next;
-                if after.is_none() {
-                    break;
-                }
-            }
-            found.sort_by_key(|entry| entry.digest);
-            let is_wanted = |entry: &&Descriptor| {
-                artifact_type.is_none() || entry.artifact_type.as_ref() == artifact_type
-            };
-            let expected: Vec<Descriptor> = expected.iter().filter(is_wanted).cloned().collect();
-            promise.equal(found, expected)?;
-        }
-    }
-    let nobody = Algorithm::Sha256.digest("nobody");
-    let options = ListReferrers::new(Page::first(1));
-    match source
-        .referrers(&fixture.repository, &nobody, options)
-        .await
-    {
-        Err(SourceError::NotFound(_)) => Ok(()),
-        listing => promise.equal(promise.ok(listing)?.items, Vec::new()),
-    }
-}
-
-async fn check_catalog(source: &impl BlobSource, fixture: &Fixture) -> Checked {
-    let promise = Promise("the catalog lists the repository, and continues after any listed name");
-    let listing = source.repositories(Page::first(1_000)).await;
-    let Some(Listing { items, .. }) = promise.ok_if_supported(listing)? else {
-        return Ok(());
-    };
-    let has_it = items.contains(&fixture.repository);
-    promise.holds(has_it, "the repository is not listed")?;
-    let after = Cursor::from_text(fixture.repository.as_str());
-    let page = Page::first(1_000).after(&after);
-    let rest = promise.ok(source.repositories(page).await)?.items;
-    promise.holds(!rest.contains(&fixture.repository), "it is listed twice")
-}
-
 /// Drops each future at every poll before it ends: nothing that follows may see it.
 async fn check_drops(source: &impl BlobSource, fixture: &Fixture) -> Checked {
     let repository = &fixture.repository;
@@ -402,13 +251,13 @@ async fn check_drops(source: &impl BlobSource, fixture: &Fixture) -> Checked {
         .first()
         .map_or(*image.digest(), |it| it.digest);
     let page = Page::first(2);
-    drop_at_every_poll(|| source.manifest(repository, &reference, GetManifest::default())).await;
-    drop_at_every_poll(|| source.stat_manifest(repository, &reference)).await;
-    drop_at_every_poll(|| source.stat_blob(repository, &blob)).await;
-    drop_at_every_poll(|| source.tags(repository, page)).await;
-    drop_at_every_poll(|| source.repositories(page)).await;
+    drop_at_every_poll(|| source.manifest(repository, &reference, GetManifest::default())).await?;
+    drop_at_every_poll(|| source.stat_manifest(repository, &reference)).await?;
+    drop_at_every_poll(|| source.stat_blob(repository, &blob)).await?;
+    drop_at_every_poll(|| source.tags(repository, page)).await?;
+    drop_at_every_poll(|| source.repositories(page)).await?;
     let subject = fixture.referrers().0;
-    drop_at_every_poll(|| source.referrers(repository, &subject, ListReferrers::new(page))).await;
+    drop_at_every_poll(|| source.referrers(repository, &subject, ListReferrers::new(page))).await?;
     drop_at_every_poll(|| async {
         let blob = source.blob(repository, &blob, GetBlob::default()).await;
         if let Ok(Blob::Content(content)) = blob {
@@ -416,16 +265,20 @@ async fn check_drops(source: &impl BlobSource, fixture: &Fixture) -> Checked {
             let _ = collect(content.body).await;
         }
     })
-    .await;
-    let promise = Promise("a future that was dropped changes nothing");
-    check_manifest(promise, source, fixture, &reference, image.manifest()).await?;
-    let bytes = read_blob(promise, source, repository, &blob).await?;
-    promise.holds(bytes.is_some(), "a blob is gone")
+    .await?;
+    check_manifest(DROPPED, source, fixture, &reference, image.manifest()).await?;
+    let bytes = read_blob(DROPPED, source, repository, &blob).await?;
+    DROPPED.holds(bytes.is_some(), "a blob is gone")
 }
 
-async fn drop_at_every_poll<F: Future>(make: impl Fn() -> F) {
-    let mut times = 0;
-    while poll_times(make(), times).await.is_none() {
-        times += 1;
-    }
+const DROPPED: Promise = Promise("a future that was dropped changes nothing");
+
+async fn drop_at_every_poll<F: Future>(make: impl Fn() -> F) -> Checked {
+    bounded(DROPPED, async {
+        let mut times = 0;
+        while poll_times(make(), times).await.is_none() {
+            times += 1;
+        }
+    })
+    .await
 }

@@ -91,13 +91,13 @@ async fn check_manifests(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
     let unless = [digest()];
     let options = GetManifest::default().unless(&unless);
     let found = wrapper.manifest(&repository, &reference, options).await;
+    called(spy, format!("manifest {repository} {reference} {unless:?}"))?;
     let is_spys = matches!(FORWARDS.ok(found)?, Found::NotModified(of) if of == Spy::digest());
     FORWARDS.holds(is_spys, "manifest answered something else")?;
-    called(spy, format!("manifest {repository} {reference} {unless:?}"))?;
 
     let info = wrapper.stat_manifest(&repository, &reference).await;
-    FORWARDS.equal(FORWARDS.ok(info)?.size, 3)?;
-    called(spy, format!("stat_manifest {repository} {reference}"))
+    called(spy, format!("stat_manifest {repository} {reference}"))?;
+    FORWARDS.equal(FORWARDS.ok(info)?.size, 3)
 }
 
 async fn check_blobs(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
@@ -106,13 +106,13 @@ async fn check_blobs(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
         .range(ByteRange::Suffix(5))
         .redirects(true);
     let blob = wrapper.blob(&repository, &digest, options).await;
+    called(spy, format!("blob {repository} {digest} {options:?}"))?;
     let is_spys = matches!(FORWARDS.ok(blob)?, Blob::Redirect { size: 1, .. });
     FORWARDS.holds(is_spys, "blob answered something else")?;
-    called(spy, format!("blob {repository} {digest} {options:?}"))?;
 
     let info = wrapper.stat_blob(&repository, &digest).await;
-    FORWARDS.equal(FORWARDS.ok(info)?, BlobInfo::unseekable(2))?;
-    called(spy, format!("stat_blob {repository} {digest}"))
+    called(spy, format!("stat_blob {repository} {digest}"))?;
+    FORWARDS.equal(FORWARDS.ok(info)?, BlobInfo::unseekable(2))
 }
 
 async fn check_lists(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
@@ -122,23 +122,23 @@ async fn check_lists(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
     let shown = format!("after {cursor:?} limit 13");
 
     let tags = wrapper.tags(&repository, page).await;
-    FORWARDS.equal(FORWARDS.ok(tags)?.next, next.clone())?;
     called(spy, format!("tags {repository} {shown}"))?;
+    FORWARDS.equal(FORWARDS.ok(tags)?.next, next.clone())?;
 
     let artifact_type: ArtifactType = known("wrapped/type")?;
     let mut options = ListReferrers::new(page).artifact_type(&artifact_type);
     options.max_bytes = 77;
     let referrers = wrapper.referrers(&repository, &digest, options).await;
-    FORWARDS.equal(FORWARDS.ok(referrers)?.next, next.clone())?;
     let wanted = Some(&artifact_type);
     called(
         spy,
         format!("referrers {repository} {digest} {wanted:?} {shown} bytes 77"),
     )?;
+    FORWARDS.equal(FORWARDS.ok(referrers)?.next, next.clone())?;
 
     let repositories = wrapper.repositories(page).await;
-    FORWARDS.equal(FORWARDS.ok(repositories)?.next, next)?;
-    called(spy, format!("repositories {shown}"))
+    called(spy, format!("repositories {shown}"))?;
+    FORWARDS.equal(FORWARDS.ok(repositories)?.next, next)
 }
 
 fn begin() -> BeginUpload {
@@ -153,37 +153,39 @@ async fn check_uploads(spy: &Spy, wrapper: &impl BlobStore) -> Checked {
     let (repository, digest) = (repository()?, digest());
     let upload: UploadId = known("wrapped")?;
     let session = wrapper.begin_upload(&repository, begin()).await;
-    FORWARDS.equal(FORWARDS.ok(session)?.min_chunk, Some(4))?;
     called(spy, format!("begin_upload {repository} {:?}", begin()))?;
+    FORWARDS.equal(FORWARDS.ok(session)?.min_chunk, Some(4))?;
 
     let mut body = UploadBody::empty().announced(19);
     let shown = format!("{body:?}");
     let at = Some(23);
     let offset = wrapper.append_upload(&repository, &upload, at, &mut body);
-    FORWARDS.equal(FORWARDS.ok(offset.await)?, 5)?;
+    let offset = offset.await;
     called(
         spy,
         format!("append_upload {repository} {upload} {at:?} {shown}"),
     )?;
+    FORWARDS.equal(FORWARDS.ok(offset)?, 5)?;
 
     let status = wrapper.upload_status(&repository, &upload).await;
-    FORWARDS.equal(FORWARDS.ok(status)?.offset, 6)?;
     called(spy, format!("upload_status {repository} {upload}"))?;
+    FORWARDS.equal(FORWARDS.ok(status)?.offset, 6)?;
 
     let info = wrapper.finish_upload(&repository, &upload, at, &mut body, &digest);
-    FORWARDS.equal(FORWARDS.ok(info.await)?, BlobInfo::unseekable(7))?;
+    let info = info.await;
     called(
         spy,
         format!("finish_upload {repository} {upload} {at:?} {shown} {digest}"),
     )?;
+    FORWARDS.equal(FORWARDS.ok(info)?, BlobInfo::unseekable(7))?;
 
     let cancelled = wrapper.cancel_upload(&repository, &upload).await;
-    FORWARDS.fails(cancelled, |error| matches!(error, SourceError::Full))?;
     called(spy, format!("cancel_upload {repository} {upload}"))?;
+    FORWARDS.fails(cancelled, |error| matches!(error, SourceError::Full))?;
 
     let swept = wrapper.sweep().await;
-    FORWARDS.fails(swept, |error| matches!(error, SourceError::Full))?;
-    called(spy, "sweep".to_owned())
+    called(spy, "sweep".to_owned())?;
+    FORWARDS.fails(swept, |error| matches!(error, SourceError::Full))
 }
 
 async fn check_commits(spy: &Spy, wrapper: &impl BlobStore) -> Checked {
@@ -191,20 +193,22 @@ async fn check_commits(spy: &Spy, wrapper: &impl BlobStore) -> Checked {
     let mut body = UploadBody::empty().announced(19);
     let shown = format!("{body:?}");
     let info = wrapper.put_blob(&repository, &digest, begin(), &mut body);
-    FORWARDS.equal(FORWARDS.ok(info.await)?, BlobInfo::unseekable(8))?;
+    let info = info.await;
     called(
         spy,
         format!("put_blob {repository} {digest} {:?} {shown}", begin()),
     )?;
+    FORWARDS.equal(FORWARDS.ok(info)?, BlobInfo::unseekable(8))?;
 
-    let everything = Visibility::all();
+    let visibility = Visibility::new(|name| *name == Spy::VISIBLE);
     for from in [
         MountFrom::Repository(&repository),
-        MountFrom::Anywhere(&everything),
+        MountFrom::Anywhere(&visibility),
     ] {
         let mounted = wrapper.mount_blob(&repository, &digest, from).await;
+        let from = Spy::seen_by(&from);
+        called(spy, format!("mount_blob {repository} {digest} {from}"))?;
         FORWARDS.equal(FORWARDS.ok(mounted)?, true)?;
-        called(spy, format!("mount_blob {repository} {digest} {from:?}"))?;
     }
 
     let manifest = Manifest::new(MediaType::OCI_INDEX, "{}");
@@ -214,8 +218,8 @@ async fn check_commits(spy: &Spy, wrapper: &impl BlobStore) -> Checked {
     new.tags = vec![TagUpdate::new(tag, precondition())];
     let shown = format!("put_manifest {repository} {new:?}");
     let stored = wrapper.put_manifest(&repository, new).await;
-    FORWARDS.equal(FORWARDS.ok(stored)?.is_listed_as_referrer, true)?;
-    called(spy, shown)
+    called(spy, shown)?;
+    FORWARDS.equal(FORWARDS.ok(stored)?.is_listed_as_referrer, true)
 }
 
 fn precondition() -> Precondition {
@@ -226,15 +230,19 @@ async fn check_deletes(spy: &Spy, wrapper: &impl BlobStore) -> Checked {
     let (repository, digest, wanted) = (repository()?, digest(), precondition());
     let tag: Tag = known("wrapped")?;
     let deleted = wrapper.delete_manifest(&repository, &digest, wanted.clone());
-    FORWARDS.ok(deleted.await)?;
+    let deleted = deleted.await;
     called(
         spy,
         format!("delete_manifest {repository} {digest} {wanted:?}"),
     )?;
-    let deleted = wrapper.delete_tag(&repository, &tag, wanted.clone());
-    FORWARDS.ok(deleted.await)?;
+    FORWARDS.ok(deleted)?;
+
+    let deleted = wrapper.delete_tag(&repository, &tag, wanted.clone()).await;
     called(spy, format!("delete_tag {repository} {tag} {wanted:?}"))?;
+    FORWARDS.ok(deleted)?;
+
     let deleted = wrapper.delete_blob(&repository, &digest, wanted.clone());
-    FORWARDS.ok(deleted.await)?;
-    called(spy, format!("delete_blob {repository} {digest} {wanted:?}"))
+    let deleted = deleted.await;
+    called(spy, format!("delete_blob {repository} {digest} {wanted:?}"))?;
+    FORWARDS.ok(deleted)
 }
