@@ -168,7 +168,7 @@ impl Image {
 
     /// What kind of artifact this is: the `artifactType`, or else the type of the configuration.
     pub fn artifact_type(&self) -> Option<ArtifactType> {
-        self.0.view.artifact_type()
+        self.0.view.artifact_type(self.media_type())
     }
 
     /// The annotations of the manifest.

@@ -23,7 +23,7 @@ pub struct Limits {
     /// How many `?tag=` one push of a manifest may have, 100; more are answered with 414.
     // protocol 43
     pub tags_per_request: usize,
-    /// How many tags or repositories a page has if the client does not say, 1,000.
+    /// How many tags or repositories a page has if the client does not say, 1,000; at least one.
     pub default_page: usize,
     /// How many tags or repositories a page has at most, whatever the client says, 10,000.
     pub largest_page: usize,

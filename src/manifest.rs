@@ -285,18 +285,19 @@ impl ManifestView {
         })
     }
 
-    /// What a referrers list calls this manifest: its `artifactType`, or for one with a
+    /// What a referrers list calls this manifest of `media_type`: its `artifactType`, or for one with a
     /// configuration the type of that. An index without `artifactType` has none.
     // protocol 51
-    pub(crate) fn artifact_type(&self) -> Option<ArtifactType> {
-        let of_config = || Some(self.config.as_ref()?.media_type.clone().into());
+    pub(crate) fn artifact_type(&self, media_type: &MediaType) -> Option<ArtifactType> {
+        let config = self.config.as_ref().filter(|_| !media_type.is_index());
+        let of_config = || Some(config?.media_type.clone().into());
         self.artifact_type.clone().or_else(of_config)
     }
 
     /// The entry of this manifest in the list of its subject's referrers.
     pub(crate) fn referrer(&self, manifest: &Manifest) -> Descriptor {
         Descriptor {
-            artifact_type: self.artifact_type(),
+            artifact_type: self.artifact_type(manifest.media_type()),
             annotations: self.annotations.clone(),
             ..Descriptor::new(
                 manifest.media_type().clone(),

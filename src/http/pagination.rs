@@ -14,7 +14,7 @@ impl PageRequest {
     /// The page to ask a source for. Where the client wants no entry at all, a source is still
     /// asked for one, so that it says whether the list exists.
     pub(crate) fn page(&self, limits: &Limits) -> Page<'_> {
-        let wanted = self.n.unwrap_or(limits.default_page);
+        let wanted = self.n.unwrap_or(limits.default_page.max(1));
         Page::first(wanted.min(limits.largest_page)).after(&self.last)
     }
 
@@ -30,7 +30,7 @@ impl PageRequest {
     /// The request for the page after this one.
     pub(crate) fn next(&self, cursor: Cursor, limits: &Limits) -> Self {
         Self {
-            n: Some(self.n.unwrap_or(limits.default_page)),
+            n: Some(self.n.unwrap_or(limits.default_page.max(1))),
             last: Some(cursor),
         }
     }

@@ -409,12 +409,19 @@ impl BlobStore for MemoryStore {
         expect: &Digest,
     ) -> Result<BlobInfo, SourceError> {
         let session = self.0.uploads.get(repository, upload)?;
-        if session.committed() == Some(*expect) && self.has_blob(repository, expect) {
-            return self.stat_blob(repository, expect).await;
+        match self.commit(repository, &session, at, last, expect).await {
+            // It was committed already: before this request, or while it was under way.
+            Err(SourceError::UploadUnknown)
+                if session.committed() == Some(*expect) && self.has_blob(repository, expect) =>
+            {
+                self.stat_blob(repository, expect).await
+            }
+            stored => {
+                let stored = stored?;
+                self.0.uploads.committed(upload);
+                Ok(stored)
+            }
         }
-        let stored = self.commit(repository, &session, at, last, expect).await?;
-        self.0.uploads.committed(upload);
-        Ok(stored)
     }
 
     async fn cancel_upload(

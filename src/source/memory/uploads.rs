@@ -60,17 +60,7 @@ impl Uploads {
         repository: &RepositoryName,
         begin: &BeginUpload,
     ) -> Result<UploadId, SourceError> {
-        if self.lock().next_sweep <= self.clock.now() {
-            self.sweep();
-        }
-        let session = match self.session(repository, begin) {
-            Err(SourceError::TooManyRequests { .. } | SourceError::Full) => {
-                // Those that have expired make room.
-                self.sweep();
-                self.session(repository, begin)?
-            }
-            session => session?,
-        };
+        let session = self.session(repository, begin)?;
         let id = unguessable_id()?;
         let mut sessions = self.lock();
         sessions.by_id.insert(id.clone(), Arc::new(session));
@@ -79,6 +69,24 @@ impl Uploads {
 
     /// A session that nobody can ask for.
     pub(super) fn session(
+        &self,
+        repository: &RepositoryName,
+        begin: &BeginUpload,
+    ) -> Result<Session, SourceError> {
+        if self.lock().next_sweep <= self.clock.now() {
+            self.sweep();
+        }
+        match self.try_session(repository, begin) {
+            Err(SourceError::TooManyRequests { .. } | SourceError::Full) => {
+                // Those that have expired make room.
+                self.sweep();
+                self.try_session(repository, begin)
+            }
+            session => session,
+        }
+    }
+
+    fn try_session(
         &self,
         repository: &RepositoryName,
         begin: &BeginUpload,
