@@ -11,8 +11,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     ops::Range,
-    sync::LazyLock,
-    time::Duration,
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body};
@@ -23,17 +23,19 @@ use proptest::{collection::vec, option, prelude::*, sample::select, string::stri
 use regex::Regex;
 use scripted::Scripted;
 use tower_oci::{
-    Algorithm, ArtifactType, Blob, BlobContent, BlobInfo, Cursor, Digest, DynBody, DynSource,
-    Image, InvalidDigest, Listing, Manifest, MediaType, MemoryStore, Mount, OciRegistryService,
-    OciRequest, Page, PageRequest, ReadOnly, Reference, RepositoryName, Tag, UploadId, Visibility,
-    testing::ImageBuilder,
+    Algorithm, ArtifactType, Blob, BlobContent, BlobInfo, Clock, Cursor, Digest, DynBody,
+    DynSource, Image, InvalidDigest, Limits, Listing, Manifest, MediaType, MemoryStore, Mount,
+    OciRegistryService, OciRequest, Page, PageRequest, ReadOnly, Reference, RepositoryName, Tag,
+    UploadId, Visibility, testing::ImageBuilder,
 };
 
 mod anything;
 mod conditions;
 mod documents;
 mod grammars;
+mod manifests;
 mod pages;
+mod pieces;
 mod ranges;
 mod requests;
 
