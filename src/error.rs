@@ -135,8 +135,6 @@ pub(crate) enum Error {
     Manifest(InvalidManifest),
     /// A push of a manifest names more tags than are allowed.
     TooManyTags(usize),
-    /// A push would move a tag that does not move.
-    ImmutableTags,
 }
 
 impl From<InvalidRequest> for Error {
@@ -190,7 +188,6 @@ impl Error {
             }
             Self::Manifest(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
             Self::TooManyTags(_) => (Status::URI_TOO_LONG, Code::ManifestInvalid),
-            Self::ImmutableTags => (Status::FORBIDDEN, Code::Denied),
             Self::Mount(error) => match error {
                 MountError::Elsewhere(_) | MountError::Prefix(_) => {
                     (Status::NOT_FOUND, Code::Unsupported)
@@ -223,7 +220,7 @@ impl Error {
                 SourceError::RangeNotSatisfiable { .. } => {
                     (Status::RANGE_NOT_SATISFIABLE, Code::SizeInvalid)
                 }
-                SourceError::Denied => (Status::FORBIDDEN, Code::Denied),
+                SourceError::Denied | SourceError::Immutable => (Status::FORBIDDEN, Code::Denied),
                 SourceError::Unsupported => (Status::NOT_FOUND, Code::Unsupported),
                 SourceError::Busy { .. } => (Status::SERVICE_UNAVAILABLE, Code::Unavailable),
                 SourceError::TooManyRequests { .. } => {
@@ -344,9 +341,6 @@ impl fmt::Display for Error {
                     f,
                     "a manifest can be pushed with at most {most} tags at once"
                 )
-            }
-            Self::ImmutableTags => {
-                f.write_str("the tag points at another manifest, and is immutable")
             }
         }
     }

@@ -129,6 +129,12 @@ pub enum InvalidManifest {
     /// They begin as a JSON object, and are none, or one that names a field twice.
     #[error("the manifest is broken JSON")]
     Json(#[source] serde_json::Error),
+    /// They are not UTF-8, as JSON has to be.
+    #[error("the manifest is not UTF-8")]
+    Utf8(#[source] std::str::Utf8Error),
+    /// Their `mediaType` is none.
+    #[error("{0} is not the mediaType of a manifest: two names around a '/'")]
+    MediaType(Excerpt),
     /// They do not say of which media type they are.
     #[error("nothing tells of which media type the manifest is: it has no mediaType itself")]
     NoMediaType,
@@ -161,6 +167,8 @@ pub enum InvalidManifest {
 #[derive(Debug, Default)]
 pub(crate) struct ManifestView {
     declared_type: Option<MediaType>,
+    /// A `mediaType` that is none.
+    other_type: Option<Excerpt>,
     artifact_type: Option<ArtifactType>,
     pub(crate) config: Option<Descriptor>,
     /// The layers of an image, or the blobs of an OCI artifact manifest.
@@ -181,13 +189,34 @@ pub(crate) struct ManifestView {
 
 impl ManifestView {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        // serde reads a JSON array as a struct too, field by field.
-        if bytes.trim_ascii_start().first() != Some(&b'{') {
-            return Err(InvalidManifest::NotAnObject);
-        }
-        let raw: RawManifest<'_> = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
+        Ok(Self::of(&RawManifest::parse(bytes)?))
+    }
+
+    /// What a manifest of `media_type` says: fields that its kind does not have say nothing.
+    pub(crate) fn parse_as(media_type: &MediaType, bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        let raw = RawManifest::parse(bytes)?;
+        Ok(Self::of(&match media_type {
+            index if index.is_index() => RawManifest {
+                config: None,
+                layers: None,
+                blobs: None,
+                ..raw
+            },
+            image if image.is_manifest() => RawManifest {
+                manifests: None,
+                ..raw
+            },
+            _ => raw,
+        }))
+    }
+
+    fn of(raw: &RawManifest<'_>) -> Self {
         let mut view = Self {
             declared_type: lenient(raw.media_type),
+            other_type: raw
+                .media_type
+                .filter(|json| lenient::<MediaType>(Some(json)).is_none())
+                .map(|json| Excerpt::of(json.get())),
             artifact_type: lenient(raw.artifact_type),
             annotations: lenient(raw.annotations).map_or_else(BTreeMap::new, Annotations::into),
             lists_manifests: raw.manifests.is_some(),
@@ -205,7 +234,7 @@ impl ManifestView {
         let blobs = view.descriptors(raw.blobs);
         view.layers.extend(blobs);
         view.manifests = view.descriptors(raw.manifests);
-        Ok(view)
+        view
     }
 
     /// How many reasons are kept in `invalid`.
@@ -249,6 +278,9 @@ impl ManifestView {
     pub(crate) fn check(&mut self, sent: &MediaType) -> Result<(), InvalidManifest> {
         if sent.is_schema_1() {
             return Err(InvalidManifest::Schema1);
+        }
+        if let Some(other) = self.other_type.take() {
+            return Err(InvalidManifest::MediaType(other));
         }
         let differs =
             |declared: &&MediaType| !declared.as_str().eq_ignore_ascii_case(sent.as_str());
@@ -355,6 +387,18 @@ struct RawManifest<'a> {
     subject: Option<&'a RawValue>,
     #[serde(borrow)]
     annotations: Option<&'a RawValue>,
+}
+
+impl<'a> RawManifest<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, InvalidManifest> {
+        // serde reads a JSON array as a struct too, field by field.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(InvalidManifest::NotAnObject);
+        }
+        // All of it, also what nobody reads (RFC 8259 §8.1).
+        let text = std::str::from_utf8(bytes).map_err(InvalidManifest::Utf8)?;
+        serde_json::from_str(text).map_err(InvalidManifest::Json)
+    }
 }
 
 /// Reads a JSON list item by item, so that it is never held as a whole.

@@ -196,8 +196,8 @@ pub trait BlobStore: BlobSource {
     ///
     /// # Errors
     ///
-    /// - [`PreconditionFailed`](SourceError::PreconditionFailed): one of the preconditions does not
-    ///   hold.
+    /// - [`PreconditionFailed`](SourceError::PreconditionFailed), [`Immutable`](SourceError::Immutable):
+    ///   one of the preconditions does not hold.
     /// - [`MissingReferences`](SourceError::MissingReferences): with [`ReferenceCheck::Required`],
     ///   all references that the repository does not have.
     /// - [`Unsupported`](SourceError::Unsupported), [`Full`](SourceError::Full),

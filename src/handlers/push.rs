@@ -55,7 +55,9 @@ impl<S: BlobStore> Call<'_, S> {
         digest: Digest,
         body: &mut UploadBody,
     ) -> Answer<S::Body> {
-        self.announce(body)?;
+        if self.announce(body)?.is_some_and(|at| at != 0) {
+            return Err(SourceError::OffsetMismatch { current: 0 }.into());
+        }
         let begin = self.begin();
         let stored = self.store.put_blob(&repository, &digest, begin, body).await;
         stored?;
@@ -182,8 +184,7 @@ impl<S: BlobStore> Call<'_, S> {
         new.tags = tags.iter().cloned().map(update).collect();
         let digest = *new.manifest.digest();
         let subject = new.referrer.as_ref().map(|(subject, _)| *subject);
-        let stored = self.store.put_manifest(&repository, new).await;
-        let stored = stored.map_err(|error| self.refused(error))?;
+        let stored = self.store.put_manifest(&repository, new).await?;
         let mut response = self.created(
             digest,
             &OciRequest::GetManifest {
@@ -254,16 +255,6 @@ impl<S: BlobStore> Call<'_, S> {
         // A store may keep it for long: without what it grew by for nothing.
         bytes.shrink_to_fit();
         Ok(bytes)
-    }
-
-    /// Tells a tag that may not move from a precondition of the client that does not hold.
-    fn refused(&self, error: SourceError) -> Error {
-        match error {
-            SourceError::PreconditionFailed if !Conditions::of(self.headers()).are_any() => {
-                Error::ImmutableTags
-            }
-            error => error.into(),
-        }
     }
 
     fn begin(&self) -> BeginUpload {

@@ -63,11 +63,6 @@ impl Conditions {
         }
     }
 
-    /// Whether the request has any precondition.
-    pub(crate) fn are_any(&self) -> bool {
-        self.if_match.is_some() || self.if_none_match.is_some()
-    }
-
     /// The digests of content that the client has already.
     pub(crate) fn known_digests(&self) -> Vec<Digest> {
         let tags = self.if_none_match.as_ref();

@@ -91,6 +91,9 @@ pub enum SourceError {
     /// A precondition of the request does not hold: 412.
     #[error("a precondition of the request does not hold")]
     PreconditionFailed,
+    /// A tag points at another manifest, and does not move: 403.
+    #[error("the tag points at another manifest, and is immutable")]
+    Immutable,
     /// What was sent makes no sense: 400.
     #[error("{0}")]
     Invalid(String),

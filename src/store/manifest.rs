@@ -97,7 +97,7 @@ impl NewManifest {
     /// Docker's schema 1, or a descriptor in them makes no sense.
     // protocol 36, 38, 41 and 73
     pub fn of(manifest: Manifest) -> Result<Self, InvalidManifest> {
-        let mut view = ManifestView::parse(manifest.bytes())?;
+        let mut view = ManifestView::parse_as(manifest.media_type(), manifest.bytes())?;
         view.check(manifest.media_type())?;
         let references = match manifest.media_type().is_manifest() {
             true => references(&view),

@@ -1,18 +1,18 @@
-use crate::digest::Digest;
+use crate::{digest::Digest, source::SourceError};
 
 /// What must hold of a tag or of a digest for it to be written or deleted.
 ///
-/// A store looks up what the key points at now, asks [`holds`](Self::holds), and changes the key
-/// only if it still points there: one compare-and-swap.
+/// A store looks up what the key points at now, [checks](Self::check) that, and changes the key only
+/// if it still points there: one compare-and-swap.
 ///
 /// ```
 /// # use tower_oci::{Algorithm, Precondition};
 /// let (old, new) = (Algorithm::Sha256.digest("old"), Algorithm::Sha256.digest("new"));
 /// let immutable = Precondition::default().create_or_same();
-/// assert!(immutable.holds(None, Some(&new)));
-/// assert!(immutable.holds(Some(&new), Some(&new)));
-/// assert!(!immutable.holds(Some(&old), Some(&new)));
-/// assert!(Precondition::default().if_match([old]).holds(Some(&old), Some(&new)));
+/// assert!(immutable.check(None, Some(&new)).is_ok());
+/// assert!(immutable.check(Some(&new), Some(&new)).is_ok());
+/// assert!(immutable.check(Some(&old), Some(&new)).is_err());
+/// assert!(Precondition::default().if_match([old]).check(Some(&old), Some(&new)).is_ok());
 /// ```
 ///
 /// Specification: RFC 9110 §13.1.1 and §13.1.2.
@@ -77,13 +77,25 @@ impl Precondition {
         }
     }
 
-    /// Whether it holds for a key that points at `current` and shall point at `new`. A key that
-    /// does not exist points at nothing, and one that is deleted shall.
-    pub fn holds(&self, current: Option<&Digest>, new: Option<&Digest>) -> bool {
-        let is_required = |digests: &Digests| digests.contain(current);
-        let is_refused = |digests: &Digests| digests.contain(current);
-        self.required.as_ref().is_none_or(is_required)
-            && !self.refused.as_ref().is_some_and(is_refused)
-            && (!self.is_immutable || current.is_none() || current == new)
+    /// Checks it for a key that points at `current` and shall point at `new`. A key that does not
+    /// exist points at nothing, and one that is deleted shall.
+    ///
+    /// # Errors
+    ///
+    /// - [`PreconditionFailed`](SourceError::PreconditionFailed): the key does not point where the
+    ///   caller wants it to.
+    /// - [`Immutable`](SourceError::Immutable): it does, and must not move.
+    pub fn check(&self, current: Option<&Digest>, new: Option<&Digest>) -> Result<(), SourceError> {
+        let required = self.required.as_ref();
+        let refused = self.refused.as_ref();
+        if required.is_some_and(|digests| !digests.contain(current))
+            || refused.is_some_and(|digests| digests.contain(current))
+        {
+            return Err(SourceError::PreconditionFailed);
+        }
+        match self.is_immutable && current.is_some() && current != new {
+            true => Err(SourceError::Immutable),
+            false => Ok(()),
+        }
     }
 }

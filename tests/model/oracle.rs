@@ -254,8 +254,4 @@ impl Conditions {
         self.if_match.as_ref().is_none_or(matches)
             && !self.if_none_match.as_ref().is_some_and(matches)
     }
-
-    fn are_any(&self) -> bool {
-        self.if_match.is_some() || self.if_none_match.is_some()
-    }
 }

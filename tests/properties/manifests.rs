@@ -212,24 +212,3 @@ fn a_media_type_field_that_is_no_media_type_is_400() {
         }
     });
 }
-
-// protocol 39: one error for each digest, even if it is named as a blob and as an entry
-#[test]
-fn content_that_is_missing_in_two_ways_is_told_once() {
-    wait(async {
-        let (_, service) = registry().await;
-        let missing = json!({"digest": sha256("missing"), "size": 7});
-        for fields in [json!({"config": missing}), json!({"layers": [missing]})] {
-            let mut document = json!({"manifests": [missing]});
-            document
-                .as_object_mut()
-                .unwrap()
-                .extend(fields.as_object().unwrap().clone());
-            let document = document.to_string();
-            let answer = push(&service, "latest", Some(INDEX), document.as_bytes()).await;
-            answer.assert_error(400, "MANIFEST_BLOB_UNKNOWN");
-            let digest = Algorithm::Sha256.digest(&document);
-            assert_nothing_stored(&service, digest, None).await;
-        }
-    });
-}

@@ -24,10 +24,10 @@ use http_body_util::BodyExt;
 use scripted::{Scripted, pieces, unseekable};
 use tower::ServiceExt;
 use tower_oci::{
-    Algorithm, ArtifactType, Blob, BlobContent, BlobInfo, BlobSource, ByteRange, BytesBody, Cursor,
-    Descriptor, Digest, DynBody, DynSource, Found, GetBlob, GetManifest, ListReferrers, Listing,
-    Manifest, ManifestInfo, MediaType, MissingContent, OciRegistryService, Page, ReadOnly,
-    Reference, RepositoryName, ResponseBody, SourceError, Tag,
+    Algorithm, Blob, BlobContent, BlobInfo, BlobSource, BlobStore, ByteRange, BytesBody, Cursor,
+    Descriptor, Digest, DynBody, DynSource, Found, GetBlob, GetManifest, Listing, Manifest,
+    ManifestInfo, MediaType, MissingContent, OciRegistryService, Page, ReadOnly, Reference,
+    RepositoryName, ResponseBody, SourceError, Tag,
 };
 
 mod catalog;
@@ -140,7 +140,7 @@ where
     (bytes, None)
 }
 
-async fn raw<S: BlobSource>(
+async fn raw<S: BlobStore>(
     service: &OciRegistryService<S>,
     uri: &str,
     range: &str,

@@ -5,8 +5,11 @@
 
 use libfuzzer_sys::fuzz_target;
 
+mod arrival;
+mod expected;
 mod model;
 mod script;
+mod session;
 
 use model::Model;
 use script::Step;

@@ -9,15 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request};
+use http::Request;
 use tower_oci::{Algorithm, Clock, Digest, Limits, MemoryStore, OciRegistryService};
-use tower_oci_fuzz::{Answer, Frames, Pending, Registry, ask, send};
+use tower_oci_fuzz::{Answer, Pending, Registry, ask, send};
 
-use crate::script::{Closing, Hash, Length, Piece, Range, Repository, Step, Target};
+use crate::{
+    arrival::{Announced, LARGEST_BLOB, body, read},
+    expected::{
+        Expected::{self, Refused},
+        assert_refused,
+    },
+    script::{Closing, Hash, Piece, Repository, Step, Target},
+    session::{Blobs, Phase, Session},
+};
 
 const MOST_SESSIONS: usize = 6;
 const MOST_SESSIONS_HERE: usize = 4;
-const LARGEST_BLOB: u64 = 600;
 const LIFETIME: Duration = Duration::from_secs(100);
 
 pub(crate) struct Model {
@@ -26,25 +33,9 @@ pub(crate) struct Model {
     passed: Arc<Mutex<Duration>>,
     sessions: Vec<Session>,
     held: Vec<Held>,
-    blobs: BTreeMap<(Repository, Digest), Vec<u8>>,
+    blobs: Blobs,
     repositories: BTreeSet<Repository>,
     requests: usize,
-}
-
-struct Session {
-    repository: Repository,
-    /// The path behind the repository's name.
-    path: String,
-    phase: Phase,
-    /// The request that has the session.
-    lease: usize,
-}
-
-#[derive(PartialEq)]
-enum Phase {
-    Open(Vec<u8>),
-    Committed(Digest),
-    Gone,
 }
 
 /// A request whose body does not end.
@@ -53,20 +44,6 @@ struct Held {
     gate: Arc<AtomicBool>,
     expected: Result<Reading, Expected>,
 }
-
-/// What an answer has to be.
-#[derive(Clone, Debug)]
-enum Expected {
-    /// 202: so many bytes have arrived.
-    Accepted(u64),
-    /// 201.
-    Created(Digest),
-    Refused(u16, &'static str),
-    /// 416, with the offset.
-    OutOfOrder(u64),
-}
-
-use Expected::Refused;
 
 /// A request that is being read: what is decided when its body has ended.
 #[derive(Clone)]
@@ -268,7 +245,11 @@ impl Model {
         let announced = Announced::of(piece, 0);
         let request = announced.write(Request::post(uri));
         self.requests += 1;
-        let expected = announced.check().and_then(|(_, length)| {
+        let expected = announced.check().and_then(|(at, length)| {
+            // Nothing of the blob can have come before.
+            if at.is_some_and(|at| at != 0) {
+                return Err(Expected::OutOfOrder(0));
+            }
             if !self.has_slot(repository) {
                 return Err(Refused(429, "TOOMANYREQUESTS"));
             }
@@ -332,11 +313,11 @@ impl Model {
             Err(expected) => return expected,
         };
         if let Some(session) = reading.session.map(|number| &self.sessions[number]) {
-            let is_open = matches!(session.phase, Phase::Open(_));
-            match session.lease == reading.number {
-                _ if !is_open => return Refused(404, "BLOB_UPLOAD_UNKNOWN"),
-                false => return Refused(409, "BLOB_UPLOAD_INVALID"),
-                true => {}
+            let has_lease = session.lease == reading.number;
+            match &session.phase {
+                Phase::Open(_) if has_lease => {}
+                Phase::Open(_) => return Refused(409, "BLOB_UPLOAD_INVALID"),
+                ended => return ended.answer(session.repository, reading.expect, &self.blobs),
             }
         }
         if let Some(fault) = reading.fault {
@@ -447,212 +428,7 @@ impl Model {
     }
 }
 
-impl Session {
-    /// Whether a request may begin, and what the answer is if not.
-    fn admit(
-        &self,
-        is_known: bool,
-        at: Option<u64>,
-        expect: Option<Digest>,
-        blobs: &BTreeMap<(Repository, Digest), Vec<u8>>,
-    ) -> Result<(), Expected> {
-        match &self.phase {
-            _ if !is_known => Err(Refused(404, "BLOB_UPLOAD_UNKNOWN")),
-            Phase::Gone => Err(Refused(404, "BLOB_UPLOAD_UNKNOWN")),
-            // A client may send the end of an upload again, if it has not heard of its success.
-            Phase::Committed(digest) => {
-                let has_blob = blobs.contains_key(&(self.repository, *digest));
-                match expect {
-                    Some(expect) if expect == *digest && has_blob => {
-                        Err(Expected::Created(*digest))
-                    }
-                    _ => Err(Refused(404, "BLOB_UPLOAD_UNKNOWN")),
-                }
-            }
-            Phase::Open(content) => {
-                let offset = content.len() as u64;
-                match at {
-                    Some(at) if at != offset => Err(Expected::OutOfOrder(offset)),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-}
-
-impl Expected {
-    #[track_caller]
-    fn check(&self, answer: &Answer) {
-        match self {
-            Self::Accepted(offset) => {
-                assert_eq!(answer.status, 202, "{answer:?}");
-                let last = offset.saturating_sub(1);
-                assert_eq!(answer.header("range"), format!("0-{last}"));
-            }
-            Self::Created(digest) => {
-                assert_eq!(answer.status, 201, "{answer:?}");
-                assert_eq!(answer.header("docker-content-digest"), digest.to_string());
-            }
-            Self::Refused(status, code) => assert_refused(answer, *status, code),
-            Self::OutOfOrder(offset) => {
-                assert_refused(answer, 416, "BLOB_UPLOAD_INVALID");
-                let last = offset.saturating_sub(1);
-                assert_eq!(answer.header("range"), format!("0-{last}"));
-            }
-        }
-    }
-}
-
-/// What the headers of a piece say.
-struct Announced {
-    ranges: Vec<Vec<u8>>,
-    length: Option<u64>,
-}
-
-impl Announced {
-    fn of(piece: &Piece, offset: usize) -> Self {
-        let (start, length) = (offset as u64, piece.data().len() as u64);
-        let last = (start + length).saturating_sub(1);
-        let range = |first: u64, last: u64| format!("{first}-{last}").into_bytes();
-        let by = |few: u8| u64::from(few % 4) + 1;
-        let ranges = match piece.range {
-            Range::None => Vec::new(),
-            Range::Right => vec![range(start, last)],
-            Range::Early(few) => {
-                let by = by(few).min(start);
-                vec![range(start - by, last - by)]
-            }
-            Range::Late(few) => vec![range(start + by(few), last + by(few))],
-            Range::Short(few) => vec![range(start, last.saturating_sub(by(few)))],
-            Range::Long(few) => vec![range(start, last + by(few))],
-            Range::Any(first, last) => vec![range(first, last)],
-            Range::Text(text) => vec![text.to_vec()],
-            Range::Twice => vec![range(start, last); 2],
-        };
-        // What no header can hold never arrives.
-        let can_be_sent = |range: &Vec<u8>| HeaderValue::from_bytes(range).is_ok();
-        Self {
-            ranges: ranges.into_iter().filter(can_be_sent).collect(),
-            length: match piece.length {
-                Length::None => None,
-                Length::Right => Some(length),
-                Length::Other(length) => Some(length.into()),
-                Length::Huge(length) => Some(length),
-            },
-        }
-    }
-
-    fn write(&self, mut request: http::request::Builder) -> http::request::Builder {
-        for range in &self.ranges {
-            request = request.header("content-range", HeaderValue::from_bytes(range).unwrap());
-        }
-        if let Some(length) = self.length {
-            request = request.header("content-length", length);
-        }
-        request
-    }
-
-    /// Where the piece begins and how long it is, as far as it is known.
-    fn check(&self) -> Result<(Option<u64>, Option<u64>), Expected> {
-        let range = match &self.ranges[..] {
-            [] => None,
-            [range] => Some(parse(range).ok_or(Refused(400, "BLOB_UPLOAD_INVALID"))?),
-            _ => return Err(Refused(400, "BLOB_UPLOAD_INVALID")),
-        };
-        let of_range = range.map(|(first, last)| last - first + 1);
-        if let (Some(of_range), Some(length)) = (of_range, self.length)
-            && of_range != length
-        {
-            return Err(Refused(400, "SIZE_INVALID"));
-        }
-        let length = of_range.or(self.length);
-        match length {
-            Some(length) if length > LARGEST_BLOB => Err(Refused(413, "SIZE_INVALID")),
-            _ => Ok((range.map(|(first, _)| first), length)),
-        }
-    }
-}
-
-/// Two numbers of 64 bits in order, the length of which has 64 bits too.
-fn parse(range: &[u8]) -> Option<(u64, u64)> {
-    let text = std::str::from_utf8(range).ok()?;
-    let numbers: Vec<&str> = text.split('-').collect();
-    let [first, last] = numbers[..] else {
-        return None;
-    };
-    let number = |text: &str| {
-        let is_number = !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit());
-        is_number.then(|| text.parse().ok()).flatten()
-    };
-    let (first, last): (u64, u64) = (number(first)?, number(last)?);
-    (first <= last && (first, last) != (0, u64::MAX)).then_some((first, last))
-}
-
-/// Reads the body, and says what is wrong: at once, or with its end.
-fn read(
-    piece: &Piece,
-    offset: usize,
-    announced: Option<u64>,
-) -> Result<Option<Expected>, Expected> {
-    let mut received = 0;
-    for data in piece.frames().flatten() {
-        received += data.len() as u64;
-        if announced.is_some_and(|announced| received > announced) {
-            return Err(Refused(400, "SIZE_INVALID"));
-        }
-        if offset as u64 + received > LARGEST_BLOB {
-            return Err(Refused(413, "SIZE_INVALID"));
-        }
-    }
-    Ok(match announced {
-        _ if piece.is_lost() => Some(Refused(400, "BLOB_UPLOAD_INVALID")),
-        Some(announced) if received < announced => Some(Refused(400, "SIZE_INVALID")),
-        _ => None,
-    })
-}
-
-fn body(piece: &Piece, gate: Option<&Arc<AtomicBool>>) -> Frames {
-    let mut body = Frames::default();
-    for frame in piece.frames() {
-        match frame {
-            Some(data) => body.push(&data),
-            None => body.push_trailers(),
-        }
-    }
-    let body = body.failing(piece.is_lost());
-    match gate {
-        Some(gate) => body.held_by(gate),
-        None => body,
-    }
-}
-
-impl Hash {
-    fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Sha256 => Algorithm::Sha256,
-            Self::Sha512 => Algorithm::Sha512,
-        }
-    }
-}
-
-impl Closing {
-    fn digest(self, content: &[u8]) -> Digest {
-        match self {
-            Self::Right(hash) => hash.algorithm().digest(content),
-            Self::Wrong => Algorithm::Sha256.digest([content, b"!"].concat()),
-        }
-    }
-}
-
 /// The position of one of `items`, if there are any.
 fn pick<T>(items: &[T], number: u8) -> Option<usize> {
     (!items.is_empty()).then(|| usize::from(number) % items.len())
-}
-
-#[track_caller]
-fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    let errors = answer.errors();
-    assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].0, code, "{answer:?}");
 }

@@ -1,6 +1,7 @@
 //! What a script can do.
 
 use arbitrary::Arbitrary;
+use tower_oci::{Algorithm, Digest};
 
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Step {
@@ -162,5 +163,23 @@ impl Piece {
     /// Whether the connection is lost at the end of the body.
     pub(crate) fn is_lost(&self) -> bool {
         matches!(self.ending, Ending::Fail | Ending::HoldAndFail)
+    }
+}
+
+impl Hash {
+    pub(crate) fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Sha256 => Algorithm::Sha256,
+            Self::Sha512 => Algorithm::Sha512,
+        }
+    }
+}
+
+impl Closing {
+    pub(crate) fn digest(self, content: &[u8]) -> Digest {
+        match self {
+            Self::Right(hash) => hash.algorithm().digest(content),
+            Self::Wrong => Algorithm::Sha256.digest([content, b"!"].concat()),
+        }
     }
 }

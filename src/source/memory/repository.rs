@@ -211,13 +211,12 @@ impl Repository {
         let digest = new.manifest.digest();
         let known = self.manifests.get(digest);
         let known = known.map(|held| held.manifest.digest());
-        let mut tags = new.tags.iter();
-        let holds = new.precondition.holds(known, Some(digest))
-            && tags.all(|update| {
-                let current = self.tags.get(&update.tag).map(|tagged| &tagged.digest);
-                update.precondition.holds(current, Some(digest))
-            });
-        holds.then_some(()).ok_or(SourceError::PreconditionFailed)
+        new.precondition.check(known, Some(digest))?;
+        for update in &new.tags {
+            let current = self.tags.get(&update.tag).map(|tagged| &tagged.digest);
+            update.precondition.check(current, Some(digest))?;
+        }
+        Ok(())
     }
 
     // protocol 39 and 76
@@ -336,8 +335,7 @@ fn check_delete(
 ) -> Result<(), SourceError> {
     match current {
         None => Err(SourceError::NotFound(missing)),
-        Some(_) if !precondition.holds(current, None) => Err(SourceError::PreconditionFailed),
-        Some(_) => Ok(()),
+        Some(_) => precondition.check(current, None),
     }
 }
 

@@ -54,6 +54,8 @@ struct Open {
     content: Growing,
     hasher: Hasher,
     charge: Charge,
+    /// What the session itself costs.
+    _entry: Charge,
     /// What stops the newest request that has read the session's offset.
     lease: AbortHandle,
     _slot: Slot,
@@ -94,7 +96,8 @@ impl Session {
                 phase: Phase::Open(Box::new(Open {
                     content: Growing::new(keeps),
                     hasher: algorithm.hasher(),
-                    charge: budget.take(Budget::ENTRY)?,
+                    charge: budget.free(),
+                    _entry: budget.take(Budget::ENTRY)?,
                     lease,
                     _slot: slot,
                 })),
@@ -191,7 +194,8 @@ impl Session {
         body: &mut UploadBody,
         algorithm: Option<Algorithm>,
     ) -> Result<(Lease, Received), SourceError> {
-        let (lease, registration, received, acknowledged) = self.begin_request(at, algorithm, body)?;
+        let (lease, registration, received, acknowledged) =
+            self.begin_request(at, algorithm, body)?;
         let offset = lease.offset;
         let reading = self.read(offset, acknowledged, received, body);
         match Abortable::new(reading, registration).await {

@@ -28,7 +28,10 @@ fn none() -> Precondition {
 }
 
 fn failed(error: &SourceError) -> bool {
-    matches!(error, SourceError::PreconditionFailed)
+    matches!(
+        error,
+        SourceError::PreconditionFailed | SourceError::Immutable
+    )
 }
 
 /// Puts a manifest with a tag, each with its precondition.

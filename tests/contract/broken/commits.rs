@@ -253,7 +253,8 @@ impl Broken {
             if is_raced {
                 let current = self.store.stat_manifest(repository, &reference).await;
                 let current = current.ok().map(|info| info.digest);
-                if !std::mem::take(precondition).holds(current.as_ref(), Some(&digest)) {
+                let wanted = std::mem::take(precondition);
+                if wanted.check(current.as_ref(), Some(&digest)).is_err() {
                     return Err(SourceError::PreconditionFailed);
                 }
             }
@@ -318,8 +319,8 @@ impl Kind {
     fn of(precondition: &Precondition) -> Self {
         let any = Precondition::default;
         let [stranger, other] = ["stranger", "other"].map(|text| Algorithm::Sha256.digest(text));
-        let with_none = precondition.holds(None, Some(&other));
-        let with_stranger = precondition.holds(Some(&stranger), Some(&other));
+        let with_none = precondition.check(None, Some(&other)).is_ok();
+        let with_stranger = precondition.check(Some(&stranger), Some(&other)).is_ok();
         match (with_none, with_stranger) {
             _ if *precondition == any() => Self::Any,
             _ if *precondition == any().create_or_same() => Self::CreateOrSame,

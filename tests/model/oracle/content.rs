@@ -72,10 +72,10 @@ impl Oracle {
             *tag == IMMUTABLE && current.is_some_and(|current| *current != digest)
         };
         let is_refused = self.options.has_immutable_tag && tags.iter().any(would_move);
-        match put.conditions.hold(current, Named::manifest) && !is_refused {
+        match put.conditions.hold(current, Named::manifest) {
+            false => Err(Expected::error(412, "DENIED")),
+            true if is_refused => Err(Expected::error(403, "DENIED")),
             true => Ok(()),
-            false if put.conditions.are_any() => Err(Expected::error(412, "DENIED")),
-            false => Err(Expected::error(403, "DENIED")),
         }
     }
 

@@ -53,7 +53,8 @@ impl Oracle {
         found.or_else(|| newest_first.clone().nth(asked.newer))
     }
 
-    /// The session, if it is asked for in its repository and lives. With `arrives` it lives on.
+    /// The session, if it is asked for in its repository and lives. If something `arrives` for it,
+    /// it lives on, and is remembered for longer if it was committed.
     fn session(&mut self, asked: SessionRef, arrives: bool) -> Result<&mut Session, Expected> {
         let unknown = || Expected::error(404, "BLOB_UPLOAD_UNKNOWN");
         let now = self.now;
@@ -151,7 +152,7 @@ impl Oracle {
     // protocol 24, 25 and 29
     pub(super) fn finish(&mut self, asked: SessionRef, blob: Named, sent: &Sent) -> Answer {
         sent.announced()?;
-        let session = self.session(asked, false)?;
+        let session = self.session(asked, true)?;
         let repository = session.repository;
         let is_repeated =
             matches!(session.phase, Phase::Committed(digest) if digest == blob.blob());
@@ -160,7 +161,7 @@ impl Oracle {
             // The client has not seen the answer, and asks again.
             return self.commit(repository, blob);
         }
-        let session = self.session(asked, true)?;
+        let session = self.session(asked, false)?;
         let arrived = session.open()?;
         let last = sent.arrives_at(arrived.len())?;
         if [arrived, &last[..]].concat() != CONTENTS[blob.number] {

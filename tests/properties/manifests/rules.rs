@@ -43,7 +43,7 @@ pub(super) fn outcome(sent: Option<&str>, document: &Map<String, Value>) -> Outc
             .get("schemaVersion")
             .filter(|version| !version.is_null());
         let is_other = version.is_some_and(|version| *version != json!(2));
-        let parts: Option<Vec<_>> = parts(document)
+        let parts: Option<Vec<_>> = parts(media_type, document)
             .map(|(_, part)| named_digest(part))
             .collect();
         let subject = document.get("subject").filter(|subject| !subject.is_null());
@@ -51,7 +51,7 @@ pub(super) fn outcome(sent: Option<&str>, document: &Map<String, Value>) -> Outc
         if is_other || parts.is_none() || has_bad_subject {
             return Outcome::Invalid;
         }
-        let missing = missing(document);
+        let missing = missing(media_type, document);
         if !missing.is_empty() {
             return Outcome::Missing(missing);
         }
@@ -63,18 +63,22 @@ pub(super) fn outcome(sent: Option<&str>, document: &Map<String, Value>) -> Outc
     }
 }
 
-/// All descriptors but the subject, with the field that they are in. What is no list lists nothing.
-fn parts(document: &Map<String, Value>) -> impl Iterator<Item = (&'static str, &Value)> {
-    let config = document.get("config").filter(|config| !config.is_null());
-    let lists = ["layers", "blobs", "manifests"].into_iter();
-    let lists = lists.flat_map(|field| {
-        let list = document.get(field).and_then(Value::as_array);
-        list.into_iter().flatten().map(move |item| (field, item))
+/// All descriptors but the subject, with the field that they are in: those of the fields that this
+/// kind of manifest has. What is no list lists nothing.
+fn parts<'a>(
+    media_type: &str,
+    document: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'static str, &'a Value)> {
+    let (config, lists): (_, &[_]) = match is_index(media_type) {
+        true => (None, &["manifests"]),
+        false => (document.get("config"), &["layers", "blobs"]),
+    };
+    let lists = lists.iter().flat_map(|field| {
+        let list = document.get(*field).and_then(Value::as_array);
+        list.into_iter().flatten().map(move |item| (*field, item))
     });
-    config
-        .into_iter()
-        .map(|config| ("config", config))
-        .chain(lists)
+    let config = config.filter(|config| !config.is_null()).into_iter();
+    config.map(|config| ("config", config)).chain(lists)
 }
 
 /// The digest of a descriptor that makes sense.
@@ -85,18 +89,18 @@ pub(super) fn named_digest(descriptor: &Value) -> Option<String> {
     (is_supported && size <= i64::MAX as u64).then(|| digest.to_owned())
 }
 
-fn missing(document: &Map<String, Value>) -> BTreeSet<String> {
+fn missing(media_type: &str, document: &Map<String, Value>) -> BTreeSet<String> {
     let there: Vec<String> = BLOBS.iter().map(sha256).collect();
     let is_there = |field: &str, digest: &String| {
         there.contains(digest) || (field == "manifests" && *digest == sha256(first_manifest()))
     };
     let is_elsewhere = |descriptor: &Value| {
-        let media_type = descriptor.get("mediaType").and_then(Value::as_str);
+        let kind = descriptor.get("mediaType").and_then(Value::as_str);
         let urls = descriptor.get("urls").and_then(Value::as_array);
-        media_type.is_some_and(|name| name.contains("nondistributable") || name.contains("foreign"))
+        kind.is_some_and(|name| name.contains("nondistributable") || name.contains("foreign"))
             || urls.is_some_and(|urls| !urls.is_empty() && urls.iter().all(Value::is_string))
     };
-    parts(document)
+    parts(media_type, document)
         .filter(|(_, part)| !is_elsewhere(part))
         .filter_map(|(field, part)| Some((field, named_digest(part)?)))
         .filter(|(field, digest)| !is_there(field, digest))
@@ -108,21 +112,12 @@ fn entry(media_type: &str, document: &Map<String, Value>) -> Value {
     let mut entry = json!({"mediaType": media_type});
     let own = document.get("artifactType").and_then(Value::as_str);
     let own = own.filter(|own| (1..=255).contains(&own.len()) && own.is_ascii());
-    let of_config = || {
-        let config = document.get("config")?;
-        named_digest(config)?;
-        let media_type = config.get("mediaType").and_then(Value::as_str);
-        Some(
-            media_type
-                .and_then(bare)
-                .unwrap_or("application/octet-stream"),
-        )
-    };
-    let of_config = if is_index(media_type) {
-        None
-    } else {
-        of_config()
-    };
+    let config = document.get("config").filter(|_| !is_index(media_type));
+    let config = config.filter(|config| named_digest(config).is_some());
+    let of_config = config.map(|config| {
+        let kind = config.get("mediaType").and_then(Value::as_str);
+        kind.and_then(bare).unwrap_or("application/octet-stream")
+    });
     if let Some(artifact_type) = own.or(of_config) {
         entry["artifactType"] = artifact_type.into();
     }
