@@ -130,6 +130,8 @@ pub(crate) enum Error {
     },
     /// The `Content-Range` of an upload's piece.
     PieceRange(InvalidPieceRange),
+    /// The `Content-Length` is no number, or several.
+    ContentLength,
     /// The type that a manifest was sent with.
     ManifestType(InvalidMediaType),
     Manifest(InvalidManifest),
@@ -182,6 +184,7 @@ impl Error {
         match self {
             Self::NotAllowed { .. } => (Status::METHOD_NOT_ALLOWED, Code::Unsupported),
             Self::PieceRange(_) => (Status::BAD_REQUEST, Code::BlobUploadInvalid),
+            Self::ContentLength => (Status::BAD_REQUEST, Code::SizeInvalid),
             Self::ManifestType(_) => (Status::BAD_REQUEST, Code::ManifestInvalid),
             Self::Manifest(InvalidManifest::DigestMismatch(_)) => {
                 (Status::BAD_REQUEST, Code::DigestInvalid)
@@ -282,10 +285,9 @@ impl Error {
     fn entries(&self, code: ErrorCode) -> Vec<Entry> {
         match self {
             Self::Source(SourceError::MissingReferences(digests)) => {
-                let message = "the repository does not have this content";
                 let entry = |digest: &Digest| Entry {
                     code,
-                    message: message.to_owned(),
+                    message: format!("the repository does not have {digest}"),
                     detail: Some(Detail { digest: *digest }),
                 };
                 digests.iter().take(MOST_ERRORS).map(entry).collect()
@@ -331,6 +333,7 @@ impl fmt::Display for Error {
             Self::Source(error) => error.fmt(f),
             Self::NotAllowed { message, .. } => f.write_str(message),
             Self::PieceRange(error) => error.fmt(f),
+            Self::ContentLength => f.write_str("the Content-Length is not one number"),
             Self::ManifestType(error) => error.fmt(f),
             Self::Manifest(InvalidManifest::Json(cause)) => {
                 write!(f, "the manifest is broken JSON: {cause}")

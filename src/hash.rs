@@ -16,33 +16,97 @@ const STEP: usize = 64 << 10;
 #[cfg(feature = "rt")]
 const WORTH_A_THREAD: usize = 1 << 20;
 
-/// Takes `piece` into `hasher`.
-///
-/// A large piece is hashed on one of tokio's blocking threads, with the feature `rt` and where
-/// there is a runtime; else in steps, between which other tasks run.
-pub(crate) async fn update(mut hasher: Hasher, piece: Bytes) -> Hasher {
+/// How much another thread hashes before it is asked whether anybody still waits for it.
+#[cfg(feature = "rt")]
+const MOST_AT_ONCE: usize = 8 << 20;
+
+/// A hasher that does not keep the thread that it runs on.
+#[derive(Debug)]
+pub(crate) struct Hashing {
+    hasher: Hasher,
+    /// How many bytes were hashed since others had their turn.
+    since: usize,
+}
+
+impl Hashing {
+    pub(crate) fn new(hasher: Hasher) -> Self {
+        Self { hasher, since: 0 }
+    }
+
+    pub(crate) fn into_hasher(self) -> Hasher {
+        self.hasher
+    }
+
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Takes in one piece.
+    pub(crate) async fn update(&mut self, piece: Bytes) {
+        self.update_all(vec![piece]).await;
+    }
+
+    /// Takes in these pieces.
+    ///
+    /// What is large is hashed on one of tokio's blocking threads, with the feature `rt` and where
+    /// there is a runtime; else in steps, between which other tasks run.
+    pub(crate) async fn update_all(&mut self, pieces: Vec<Bytes>) {
+        #[cfg(feature = "rt")]
+        let pieces = self.update_elsewhere(pieces).await;
+        for piece in pieces {
+            for step in piece.chunks(STEP) {
+                self.hasher.update(step);
+                self.since += step.len();
+                if self.since >= STEP {
+                    self.since = 0;
+                    yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Hashes the beginning of `pieces` on other threads as far as it is worth that, and returns the
+    /// rest.
     #[cfg(feature = "rt")]
-    if piece.len() >= WORTH_A_THREAD
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        let (mut away, bytes) = (hasher.clone(), piece.clone());
-        let hashed = runtime.spawn_blocking(move || {
-            away.update(&bytes);
-            away
-        });
-        // A runtime that is shutting down runs nothing any more.
-        if let Ok(hasher) = hashed.await {
-            return hasher;
+    async fn update_elsewhere(&mut self, pieces: Vec<Bytes>) -> Vec<Bytes> {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return pieces;
+        };
+        let mut left: usize = pieces.iter().map(Bytes::len).sum();
+        let mut pieces = std::collections::VecDeque::from(pieces);
+        while left >= WORTH_A_THREAD {
+            let mut batch: Vec<Bytes> = Vec::new();
+            let mut length = 0;
+            while length < MOST_AT_ONCE
+                && let Some(mut piece) = pieces.pop_front()
+            {
+                let rest = piece.split_off(piece.len().min(MOST_AT_ONCE - length));
+                length += piece.len();
+                batch.push(piece);
+                if !rest.is_empty() {
+                    pieces.push_front(rest);
+                }
+            }
+            let (mut hasher, hashed) = (self.hasher.clone(), batch.clone());
+            let hashing = runtime.spawn_blocking(move || {
+                hashed.iter().for_each(|piece| hasher.update(piece));
+                hasher
+            });
+            match hashing.await {
+                Ok(hasher) => self.hasher = hasher,
+                // A runtime that is shutting down runs nothing any more.
+                Err(_) => {
+                    batch
+                        .into_iter()
+                        .rev()
+                        .for_each(|piece| pieces.push_front(piece));
+                    break;
+                }
+            }
+            left -= length;
         }
+        pieces.into()
     }
-    let mut steps = piece.chunks(STEP).peekable();
-    while let Some(step) = steps.next() {
-        hasher.update(step);
-        if steps.peek().is_some() {
-            yield_now().await;
-        }
-    }
-    hasher
 }
 
 /// Lets other tasks run.

@@ -17,7 +17,7 @@ use crate::manifest::Manifest;
 #[non_exhaustive]
 pub struct Limits {
     /// The largest manifest in bytes, 4 MiB; a larger one is answered with 413. A push holds it in
-    /// memory.
+    /// memory while it arrives, and nothing counts how many do: that is for a concurrency limit.
     // protocol 40
     pub manifest_size: usize,
     /// How many `?tag=` one push of a manifest may have, 100; more are answered with 414.

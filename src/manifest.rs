@@ -192,9 +192,14 @@ impl ManifestView {
         Ok(Self::of(&RawManifest::parse(bytes)?))
     }
 
-    /// What a manifest of `media_type` says: fields that its kind does not have say nothing.
+    /// What a manifest of `media_type` says that is pushed: fields that its kind does not have say
+    /// nothing.
     pub(crate) fn parse_as(media_type: &MediaType, bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        let raw = RawManifest::parse(bytes)?;
+        let mut raw = RawManifest::parse(bytes)?;
+        if raw.subject.is_none() {
+            // They are wanted for the list of referrers only, and there may be very many.
+            raw.annotations = None;
+        }
         Ok(Self::of(&match media_type {
             index if index.is_index() => RawManifest {
                 config: None,

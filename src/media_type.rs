@@ -53,7 +53,8 @@ impl MediaType {
     // protocol 73
     pub(crate) fn is_schema_1(&self) -> bool {
         let name = "application/vnd.docker.distribution.manifest.v1+";
-        self.as_str().starts_with(name)
+        let beginning = self.as_str().get(..name.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(name))
     }
 
     /// Whether a registry need not have content of this type.
@@ -66,7 +67,13 @@ impl MediaType {
 
     /// Whether content of this type lists manifests of its own: an OCI index or a Docker list.
     pub fn is_index(&self) -> bool {
-        *self == Self::OCI_INDEX || *self == Self::DOCKER_MANIFEST_LIST
+        self.is_one_of(&[Self::OCI_INDEX, Self::DOCKER_MANIFEST_LIST])
+    }
+
+    /// Whether this names one of `types`, in whatever case it is written (RFC 6838 §4.2).
+    fn is_one_of(&self, types: &[Self]) -> bool {
+        let is_same = |one: &Self| self.as_str().eq_ignore_ascii_case(one.as_str());
+        types.iter().any(is_same)
     }
 
     /// Whether this is a type that only manifests have.
@@ -75,12 +82,11 @@ impl MediaType {
     /// manifests from those that are plain blobs, as in BuildKit's caches.
     pub fn is_manifest(&self) -> bool {
         self.is_index()
-            || [
+            || self.is_one_of(&[
                 Self::OCI_MANIFEST,
                 Self::DOCKER_MANIFEST,
                 Self::OCI_ARTIFACT_MANIFEST,
-            ]
-            .contains(self)
+            ])
     }
 }
 

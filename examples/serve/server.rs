@@ -74,9 +74,9 @@ where
             let lingers = lingers.clone();
             async move {
                 let response = answer.await?;
-                // Whoever is refused may not have read it yet, and be still sending.
-                let status = response.status();
-                lingers.set(has_body && (status.is_client_error() || status.is_server_error()));
+                // An answer may come before all of the body was read, whether it is one of refusal or
+                // not: a client that is still sending then has not read it yet.
+                lingers.set(has_body);
                 Ok::<_, Infallible>(response)
             }
         });

@@ -161,7 +161,7 @@ impl<S: BlobStore> Call<'_, S> {
     ) -> Answer<S::Body> {
         let tags = self.tags_to_set(&reference, tags)?;
         let media_type = self.manifest_type()?;
-        if let Some(length) = self.content_length() {
+        if let Some(length) = self.content_length()? {
             body.announce(length);
         }
         let bytes = self.read_manifest(body).await?;
@@ -197,8 +197,8 @@ impl<S: BlobStore> Call<'_, S> {
             headers.insert(SUBJECT, ascii_header(&subject.to_string()));
         }
         if !is_by_tag {
-            for tag in &tags {
-                headers.append(TAG, ascii_header(tag.as_str()));
+            for line in tag_lines(&tags) {
+                headers.append(TAG, line);
             }
         }
         Ok(response)
@@ -266,7 +266,7 @@ impl<S: BlobStore> Call<'_, S> {
     // protocol 25 and 28
     fn announce(&self, body: &mut UploadBody) -> Result<Option<u64>, Error> {
         let range = PieceRange::of(self.headers())?;
-        let length = self.content_length();
+        let length = self.content_length()?;
         let announced = range.map(|range| range.length).or(length);
         let Some(announced) = announced else {
             return Ok(None);
@@ -282,9 +282,18 @@ impl<S: BlobStore> Call<'_, S> {
         Ok(range.map(|range| range.start))
     }
 
-    fn content_length(&self) -> Option<u64> {
-        let length = self.headers().get(header::CONTENT_LENGTH)?;
-        length.to_str().ok()?.parse().ok()
+    /// The length that the client announces, if it does.
+    // RFC 9110 §8.6
+    fn content_length(&self) -> Result<Option<u64>, Error> {
+        let lengths = self.headers().get_all(header::CONTENT_LENGTH).iter();
+        let mut lengths = lengths.map(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let Some(first) = lengths.next() else {
+            return Ok(None);
+        };
+        match first.is_some() && lengths.all(|other| other == first) {
+            true => Ok(first),
+            false => Err(Error::ContentLength),
+        }
     }
 
     /// The state of an upload session.
@@ -339,6 +348,17 @@ fn received(
     Ok(match reference {
         Reference::Tag(_) => Manifest::new(media_type, bytes),
         Reference::Digest(digest) => Manifest::verified(*digest, media_type, bytes)?,
+    })
+}
+
+/// All tags, in few lines: many clients take at most a hundred headers.
+// RFC 9110 §5.3, protocol 43
+fn tag_lines(tags: &[Tag]) -> impl Iterator<Item = HeaderValue> {
+    const MOST_LINES: usize = 10;
+    let in_one = tags.len().div_ceil(MOST_LINES).max(1);
+    tags.chunks(in_one).map(|tags| {
+        let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        ascii_header(&tags.join(", "))
     })
 }
 

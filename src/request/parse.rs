@@ -198,14 +198,14 @@ fn start_request(
     repository: RepositoryName,
     query: Query<'_>,
 ) -> Result<OciRequest, InvalidRequest> {
-    if let Some(digest) = query.first("mount") {
+    if let Some(digest) = query.all("mount").next() {
         return Ok(OciRequest::MountBlob {
             repository,
             digest: digest.parse()?,
             from: parse_parameter(query.first("from"))?,
         });
     }
-    if let Some(digest) = query.first("digest") {
+    if let Some(digest) = query.all("digest").next() {
         let digest = digest.parse()?;
         return Ok(OciRequest::PushBlob { repository, digest });
     }

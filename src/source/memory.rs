@@ -36,7 +36,7 @@ mod slots;
 mod uploads;
 
 use budget::Budget;
-use repository::{BlobBytes, ManifestCharges, Repository};
+use repository::{BlobBytes, Repository};
 use uploads::Uploads;
 
 /// A registry in memory: the embedded default, and the reference for what a store does.
@@ -89,7 +89,9 @@ impl MemoryStoreBuilder {
     /// [`SourceError::Full`].
     ///
     /// What is deleted while it is downloaded counts until the download ends. What the program adds
-    /// itself does not count.
+    /// itself does not count, nor do manifests that are still arriving
+    /// ([`Limits::manifest_size`](crate::Limits::manifest_size)). It is a bound of content, and not of
+    /// the memory that the process takes for it.
     pub fn max_bytes(self, max_bytes: u64) -> Self {
         Self { max_bytes, ..self }
     }
@@ -231,6 +233,13 @@ impl MemoryStore {
         match is_full && !repositories.contains_key(repository) {
             true => Err(SourceError::Full),
             false => Ok(()),
+        }
+    }
+
+    /// Ends the uploads that have expired, if there is no room for `amount` bytes with them.
+    fn make_room(&self, amount: u64) {
+        if self.0.budget.check(amount).is_err() {
+            self.0.uploads.sweep();
         }
     }
 
@@ -441,9 +450,8 @@ impl BlobStore for MemoryStore {
     ) -> Result<BlobInfo, SourceError> {
         self.check_room_for(repository)?;
         let begin = begin.algorithm(expect.algorithm());
-        // Nobody can ask for this session, and it ends with the request.
-        let session = self.0.uploads.session(repository, &begin)?;
-        self.commit(repository, &session, Some(0), body, expect)
+        let single = self.0.uploads.begin_single(repository, &begin)?;
+        self.commit(repository, single.session(), Some(0), body, expect)
             .await
     }
 
@@ -460,9 +468,10 @@ impl BlobStore for MemoryStore {
         let Some(bytes) = found else {
             return Ok(false);
         };
-        let charge = self.0.budget.take(Budget::ENTRY)?;
+        self.make_room(Budget::ENTRY);
         self.add(repository, |repository| {
             if !repository.has_blob(digest) {
+                let charge = self.0.budget.take(Budget::ENTRY)?;
                 repository.insert_blob(*digest, bytes, charge);
             }
             Ok(true)
@@ -474,11 +483,12 @@ impl BlobStore for MemoryStore {
         repository: &RepositoryName,
         new: NewManifest,
     ) -> Result<StoredManifest, SourceError> {
-        let charges = ManifestCharges::of(&new, &self.0.budget)?;
+        self.make_room(repository::cost_of(&new));
         let is_listed_as_referrer = new.referrer.is_some();
-        self.add(repository, |repository| {
-            repository.put_manifest(new, charges)
+        let replaced = self.add(repository, |repository| {
+            repository.put_manifest(new, &self.0.budget)
         })?;
+        drop(replaced);
         Ok(StoredManifest::new(is_listed_as_referrer))
     }
 
@@ -491,6 +501,7 @@ impl BlobStore for MemoryStore {
         self.change(repository, |repository| {
             repository.delete_manifest(digest, &precondition)
         })
+        .map(drop)
     }
 
     async fn delete_tag(

@@ -42,7 +42,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         8 => upload(),
         5 => blob(),
         7 => put_manifest().prop_map(Operation::PutManifest),
-        3 => delete(),
+        5 => delete(),
         3 => read(),
         1 => (1..5_u64).prop_map(|quarters| Operation::Wait { quarters }),
     ]
@@ -217,8 +217,12 @@ fn content() -> impl Strategy<Value = usize> {
 }
 
 fn document() -> impl Strategy<Value = usize> {
-    // An image, its referrers, and indexes that need nothing else.
-    prop_oneof![2 => select(vec![0, 3, 4, 6, 7, 8]), 1 => 0..DOCUMENT_COUNT]
+    // What needs nothing else is used most, and then what needs a blob or two.
+    prop_oneof![
+        3 => select(vec![6, 7]),
+        3 => select(vec![0, 3, 4, 8]),
+        1 => 0..DOCUMENT_COUNT,
+    ]
 }
 
 fn algorithm() -> impl Strategy<Value = Algorithm> {

@@ -229,3 +229,25 @@ async fn a_download_keeps_the_room_of_a_blob_that_is_deleted() {
     drop(download);
     assert!(store.used_bytes() < 1_000);
 }
+
+// What is there already costs nothing more, so repeating a push completes it even in a full store.
+#[tokio::test]
+async fn what_is_there_can_be_pushed_again_into_a_full_store() {
+    let document = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[]}}"#);
+    let store = MemoryStore::builder().max_bytes(1_600).build();
+    let registry = OciRegistryService::writable(store.clone());
+    push_blob(&registry, "demo", "hello").await;
+    let push = || push_document(&registry, ("demo", "latest"), INDEX, document.clone());
+    assert_eq!(push().await.status, 201);
+    let used = store.used_bytes();
+    assert!(used > 1_600 / 2, "the store is not full: {used}");
+    assert_eq!(push().await.status, 201);
+    let uri = format!(
+        "/v2/demo/blobs/uploads/?mount={}&from=demo",
+        sha256("hello")
+    );
+    assert_eq!(put(&registry, "POST", &uri, &[], "").await.status, 201);
+    assert_eq!(store.used_bytes(), used);
+    let answer = push_document(&registry, ("demo", "another"), INDEX, document.clone()).await;
+    answer.assert_error(507, "UNKNOWN");
+}

@@ -320,3 +320,50 @@ async fn a_client_that_leaves_in_the_middle_leaves_the_upload_as_it_was() {
     let answer = finish(&registry, &location, digest, "4-8", "hello").await;
     assert_stored(&registry, &answer, ("demo", digest), b"say hello").await;
 }
+
+// A request that is refused brings nothing, so it keeps no upload alive.
+#[tokio::test]
+async fn a_request_that_is_refused_does_not_keep_an_upload_alive() {
+    let hands = Hands::new();
+    let store = MemoryStore::builder().clock(hands.clock()).build();
+    let registry = OciRegistryService::writable(store);
+    let location = start(&registry, "demo").await;
+    let ahead = [("content-range", "5-9")];
+    hands.pass(3_000);
+    let answer = put(&registry, "PATCH", &location, &ahead, "hello").await;
+    answer.assert_error(416, "BLOB_UPLOAD_INVALID");
+    hands.pass(3_000);
+    let answer = put(&registry, "PATCH", &location, &ahead, "hello").await;
+    answer.assert_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+// What was hashed with one algorithm is read once more for the other; others go on meanwhile, also
+// where there is one thread for all.
+#[tokio::test(flavor = "current_thread")]
+async fn an_upload_that_ends_with_another_algorithm_keeps_nobody_waiting() {
+    let registry = registry();
+    let location = start(&registry, "demo").await;
+    let piece = noise(64 << 10);
+    let mut content = Vec::new();
+    for _ in 0..256 {
+        let answer = put(&registry, "PATCH", &location, &[], piece.clone()).await;
+        assert_eq!(answer.status, 202);
+        content.extend_from_slice(&piece);
+    }
+    let digest = sha512(&content);
+    let finish = async {
+        let uri = format!("{location}?digest={digest}");
+        put(&registry, "PUT", &uri, &[], "").await.status
+    };
+    let mut finish = std::pin::pin!(finish);
+    let mut turns = 0;
+    let status = loop {
+        tokio::select! {
+            biased;
+            status = &mut finish => break status,
+            () = tokio::task::yield_now() => turns += 1,
+        }
+    };
+    assert_eq!(status, 201);
+    assert!(turns >= 2, "16 MiB were hashed in {turns} turns");
+}

@@ -189,9 +189,17 @@ async fn a_single_post_takes_the_slot_of_an_upload_that_has_expired() {
     push_blob(&registry, "demo", "hello").await;
 }
 
-// protocol 9: and then there is a slot, however short that time is
+// protocol 9: any upload that ends makes room, so nobody is sent away for long
 #[tokio::test]
-async fn the_time_to_try_again_is_when_the_next_upload_may_expire() {
+async fn who_finds_no_slot_may_soon_try_again() {
+    let (registry, _) = limited(|limits| limits.uploads.sessions = 1);
+    start(&registry, "demo").await;
+    let answer = put(&registry, "POST", &uploads_of("demo"), &[], "").await;
+    assert_eq!(answer.header("retry-after"), "5");
+}
+
+#[tokio::test]
+async fn an_upload_that_expires_makes_room_however_short_its_life() {
     let hands = Hands::new();
     let store = MemoryStore::builder().clock(hands.clock()).build();
     let mut limits = Limits::default();
@@ -201,10 +209,39 @@ async fn the_time_to_try_again_is_when_the_next_upload_may_expire() {
     start(&registry, "demo").await;
     hands.pass(3);
     start(&registry, "demo").await;
-    let answer = put(&registry, "POST", &uploads_of("demo"), &[], "").await;
-    assert_eq!(answer.header("retry-after"), "7");
+    assert_full(&registry, "demo").await;
     hands.pass(7);
     start(&registry, "demo").await;
-    let answer = put(&registry, "POST", &uploads_of("demo"), &[], "").await;
-    assert_eq!(answer.header("retry-after"), "3");
+    assert_full(&registry, "demo").await;
+    hands.pass(3);
+    start(&registry, "demo").await;
+}
+
+// A blob in one request has a session like any other, which nobody can ask for.
+#[tokio::test]
+async fn a_single_post_that_stands_still_expires() {
+    let hands = Hands::new();
+    let store = MemoryStore::builder().clock(hands.clock()).build();
+    let mut limits = Limits::default();
+    limits.uploads.sessions = 1;
+    let registry = OciRegistryService::writable(store.clone()).limits(limits);
+    let half = stream::iter([Ok::<_, BoxError>("half")]);
+    let silent = futures_util::StreamExt::chain(half, stream::pending());
+    let uri = format!("{}?digest={}", uploads_of("demo"), sha256("half and half"));
+    let request = Request::post(uri).body(Body::from_stream(silent)).unwrap();
+    let single = tokio::spawn(tower::ServiceExt::oneshot(registry.clone(), request));
+    tokio::task::yield_now().await;
+    assert_full(&registry, "demo").await;
+    hands.pass(3600);
+    push_blob(&registry, "demo", "hello").await;
+    // The request is told, and lets go of what it had.
+    tokio::task::yield_now().await;
+    assert_eq!(store.used_bytes(), used_by_one_blob("hello").await);
+    single.abort();
+}
+
+async fn used_by_one_blob(content: &'static str) -> u64 {
+    let (registry, store) = limited(|_| {});
+    push_blob(&registry, "demo", content).await;
+    store.used_bytes()
 }

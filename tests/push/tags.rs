@@ -146,3 +146,18 @@ async fn tags_move_also_when_the_manifest_is_there_already() {
         sha256(&new).to_string()
     );
 }
+
+// RFC 9110 §5.3: many clients take no more than a hundred headers.
+#[tokio::test]
+async fn many_tags_are_named_in_few_lines() {
+    let registry = registry();
+    for (count, lines) in [(1, 1), (10, 10), (11, 6), (100, 10)] {
+        let document =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[],"n":{count}}}"#);
+        let tags: Vec<_> = (0..count).map(|number| format!("t{number:03}")).collect();
+        let answer = push_with_tags(&registry, sha256(&document), &document, &tags).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(named(&answer), tags);
+        assert_eq!(answer.headers.get_all("oci-tag").iter().count(), lines);
+    }
+}

@@ -19,7 +19,6 @@ async fn every_post_opens_a_session_of_its_own_whatever_comes_with_it() {
         (uri, &[("content-type", "application/json")]),
         (uri, &[("content-type", "no type at all")]),
         ("/v2/a/b/blobs/uploads/?origin=a&unknown", &[]),
-        ("/v2/a/b/blobs/uploads/?digest=&mount=", &[]),
     ] {
         let answer = send_body(&registry, "POST", uri, headers, Body::empty()).await;
         assert_eq!(answer.status, 202, "{uri} {headers:?}");
@@ -31,6 +30,38 @@ async fn every_post_opens_a_session_of_its_own_whatever_comes_with_it() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert!(id.len() >= 32, "{id} can be guessed");
         assert!(ids.insert(id.to_owned()), "{id} was there before");
+    }
+}
+
+// A digest that is empty was meant to be one: the body must not be taken for nothing.
+#[tokio::test]
+async fn an_empty_digest_is_400() {
+    let registry = registry();
+    for query in ["digest=", "mount=", "mount=&from=a"] {
+        let uri = format!("/v2/demo/blobs/uploads/?{query}");
+        let answer = put(&registry, "POST", &uri, &[], "hello").await;
+        answer.assert_error(400, "DIGEST_INVALID");
+    }
+}
+
+// RFC 9110 §8.6
+#[tokio::test]
+async fn a_length_that_is_not_one_number_is_400() {
+    let registry = registry();
+    for lengths in [&["abc"][..], &["-5"], &["5", "6"], &[""]] {
+        let location = start(&registry, "demo").await;
+        let headers: Vec<_> = lengths.iter().map(|it| ("content-length", *it)).collect();
+        for (method, query) in [
+            ("PATCH", ""),
+            ("PUT", &*format!("?digest={}", sha256("hello"))),
+        ] {
+            let uri = format!("{location}{query}");
+            let answer = send_body(&registry, method, &uri, &headers, Body::from("hello")).await;
+            answer.assert_error(400, "SIZE_INVALID");
+        }
+        let twice = [("content-length", "5"), ("content-length", "5")];
+        let answer = send_body(&registry, "PATCH", &location, &twice, Body::from("hello")).await;
+        assert_eq!(answer.status, 202);
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Repository {
 #[derive(Debug)]
 struct TaggedDigest {
     digest: Digest,
-    _charge: Charge,
+    charge: Charge,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct HeldManifest {
     subject: Option<Digest>,
     /// Those that point at it.
     tags: BTreeSet<Tag>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 /// A blob that a repository has, and what its entry costs.
@@ -63,31 +63,31 @@ pub(super) enum BlobBytes {
     Pushed(Arc<Content>),
 }
 
-/// What it costs to push a manifest, taken before anything is changed.
-pub(super) struct ManifestCharges {
-    manifest: Charge,
-    tags: Vec<Charge>,
+/// What a push of a manifest costs besides what it replaces.
+struct ManifestCharges {
+    /// Nothing if the manifest is there already.
+    manifest: Option<Charge>,
+    /// Nothing for each tag that is there already.
+    tags: Vec<Option<Charge>>,
 }
 
-impl ManifestCharges {
-    pub(super) fn of(new: &NewManifest, budget: &Arc<Budget>) -> Result<Self, SourceError> {
-        let entry = new.referrer.as_ref().map_or(0, |(_, entry)| cost(entry));
-        let manifest = new.manifest.size() + entry + Budget::ENTRY;
-        let tags = new.tags.iter();
-        let tags = tags.map(|update| budget.take(tag_cost(&update.tag)));
-        Ok(Self {
-            manifest: budget.take(manifest)?,
-            tags: tags.collect::<Result<_, _>>()?,
-        })
-    }
+/// What a push took the place of. It is handed out: to free it may take longer than a lock should be
+/// held.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    _manifest: Option<Manifest>,
+    _entry: Option<Descriptor>,
+}
 
-    /// What the program adds itself is not counted.
-    fn free(new: &NewManifest, budget: &Arc<Budget>) -> Self {
-        Self {
-            manifest: budget.free(),
-            tags: new.tags.iter().map(|_| budget.free()).collect(),
-        }
-    }
+/// What a manifest costs at most.
+pub(super) fn cost_of(new: &NewManifest) -> u64 {
+    let tags = new.tags.iter().map(|update| tag_cost(&update.tag));
+    manifest_cost(new) + tags.sum::<u64>()
+}
+
+fn manifest_cost(new: &NewManifest) -> u64 {
+    let entry = new.referrer.as_ref().map_or(0, |(_, entry)| cost(entry));
+    new.manifest.size() + entry + Budget::ENTRY
 }
 
 /// A tag stands in two maps.
@@ -123,8 +123,12 @@ impl Repository {
         if let Some(tag) = tag {
             new = new.tag(tag.clone());
         }
-        let charges = ManifestCharges::free(&new, budget);
-        self.insert_manifest(new, charges);
+        // What the program adds itself is not counted.
+        let charges = ManifestCharges {
+            manifest: None,
+            tags: new.tags.iter().map(|_| None).collect(),
+        };
+        self.insert_manifest(new, charges, budget);
     }
 
     /// Adds where a blob is. Bytes that are at hand already are not given up for a source that has
@@ -199,12 +203,30 @@ impl Repository {
     pub(super) fn put_manifest(
         &mut self,
         new: NewManifest,
-        charges: ManifestCharges,
-    ) -> Result<(), SourceError> {
+        budget: &Arc<Budget>,
+    ) -> Result<Replaced, SourceError> {
         self.check_preconditions(&new)?;
         self.check_references(&new)?;
-        self.insert_manifest(new, charges);
-        Ok(())
+        let charges = self.charges(&new, budget)?;
+        Ok(self.insert_manifest(new, charges, budget))
+    }
+
+    fn charges(
+        &self,
+        new: &NewManifest,
+        budget: &Arc<Budget>,
+    ) -> Result<ManifestCharges, SourceError> {
+        let is_there = self.manifests.contains_key(new.manifest.digest());
+        let manifest = (!is_there).then(|| budget.take(manifest_cost(new)));
+        let tags = new.tags.iter().map(|update| {
+            let is_there = self.tags.contains_key(&update.tag);
+            let charge = (!is_there).then(|| budget.take(tag_cost(&update.tag)));
+            charge.transpose()
+        });
+        Ok(ManifestCharges {
+            manifest: manifest.transpose()?,
+            tags: tags.collect::<Result<_, _>>()?,
+        })
     }
 
     fn check_preconditions(&self, new: &NewManifest) -> Result<(), SourceError> {
@@ -238,39 +260,51 @@ impl Repository {
         }
     }
 
-    fn insert_manifest(&mut self, new: NewManifest, charges: ManifestCharges) {
+    fn insert_manifest(
+        &mut self,
+        new: NewManifest,
+        charges: ManifestCharges,
+        budget: &Arc<Budget>,
+    ) -> Replaced {
         let digest = *new.manifest.digest();
         let subject = new.referrer.as_ref().map(|(subject, _)| *subject);
-        if let Some((subject, entry)) = new.referrer {
+        let entry = new.referrer.and_then(|(subject, entry)| {
             let referrers = self.referrers.entry(subject).or_default();
-            referrers.insert(digest, entry);
-        }
-        let before = self.manifests.remove(&digest);
+            referrers.insert(digest, entry)
+        });
+        let (manifest, tags, charge) = match self.manifests.remove(&digest) {
+            None => (None, BTreeSet::new(), None),
+            Some(before) => (Some(before.manifest), before.tags, Some(before.charge)),
+        };
         let held = HeldManifest {
             manifest: new.manifest,
             subject,
-            tags: before.map(|before| before.tags).unwrap_or_default(),
-            _charge: charges.manifest,
+            tags,
+            charge: charges.manifest.or(charge).unwrap_or_else(|| budget.free()),
         };
         self.manifests.insert(digest, held);
         for (update, charge) in new.tags.into_iter().zip(charges.tags) {
-            self.point(update.tag, digest, charge);
+            self.point(update.tag, digest, charge, budget);
+        }
+        Replaced {
+            _manifest: manifest,
+            _entry: entry,
         }
     }
 
-    fn point(&mut self, tag: Tag, digest: Digest, charge: Charge) {
-        let tagged = TaggedDigest {
-            digest,
-            _charge: charge,
-        };
-        if let Some(before) = self.tags.insert(tag.clone(), tagged)
+    fn point(&mut self, tag: Tag, digest: Digest, charge: Option<Charge>, budget: &Arc<Budget>) {
+        let before = self.tags.remove(&tag);
+        if let Some(before) = &before
             && let Some(held) = self.manifests.get_mut(&before.digest)
         {
             held.tags.remove(&tag);
         }
         if let Some(held) = self.manifests.get_mut(&digest) {
-            held.tags.insert(tag);
+            held.tags.insert(tag.clone());
         }
+        let known = before.map(|before| before.charge);
+        let charge = charge.or(known).unwrap_or_else(|| budget.free());
+        self.tags.insert(tag, TaggedDigest { digest, charge });
     }
 
     // protocol 57
@@ -289,29 +323,34 @@ impl Repository {
         Ok(())
     }
 
+    /// Deletes a manifest with its tags and its entry, and hands out what may take long to free.
     // protocol 55 and 58
     pub(super) fn delete_manifest(
         &mut self,
         digest: &Digest,
         precondition: &Precondition,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Replaced, SourceError> {
         let current = self.manifests.contains_key(digest).then_some(digest);
         check_delete(current, precondition, MissingContent::Manifest)?;
         let Some(held) = self.manifests.remove(digest) else {
-            return Ok(());
+            return Ok(Replaced::default());
         };
         for tag in &held.tags {
             self.tags.remove(tag);
         }
+        let mut entry = None;
         if let Some(subject) = held.subject
             && let Some(referrers) = self.referrers.get_mut(&subject)
         {
-            referrers.remove(digest);
+            entry = referrers.remove(digest);
             if referrers.is_empty() {
                 self.referrers.remove(&subject);
             }
         }
-        Ok(())
+        Ok(Replaced {
+            _manifest: Some(held.manifest),
+            _entry: entry,
+        })
     }
 
     /// Deletes a blob, and hands it out: to free it may take longer than a lock should be held.

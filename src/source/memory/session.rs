@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     digest::{Algorithm, Digest, Hasher},
-    hash,
+    hash::Hashing,
     limits::UploadLimits,
     name::RepositoryName,
     source::{BlobInfo, SourceError},
@@ -39,8 +39,9 @@ struct State {
     phase: Phase,
 }
 
+/// How far a session has come.
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Open(Box<Open>),
     /// Committed with this digest.
     Committed(Digest),
@@ -49,10 +50,12 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     /// What was acknowledged, and its hash.
     content: Growing,
     hasher: Hasher,
+    /// The hash of the same in the other algorithm, once that was asked for.
+    other: Option<Hasher>,
     charge: Charge,
     /// What the session itself costs.
     _entry: Charge,
@@ -64,7 +67,7 @@ struct Open {
 /// What a request brought, on its way into the session.
 struct Received {
     content: Growing,
-    hasher: Hasher,
+    hashing: Hashing,
     charge: Charge,
 }
 
@@ -96,6 +99,7 @@ impl Session {
                 phase: Phase::Open(Box::new(Open {
                     content: Growing::new(keeps),
                     hasher: algorithm.hasher(),
+                    other: None,
                     charge: budget.free(),
                     _entry: budget.take(Budget::ENTRY)?,
                     lease,
@@ -109,18 +113,11 @@ impl Session {
         self.repository == *repository
     }
 
-    pub(super) fn expires(&self) -> Instant {
-        self.lock().expires
-    }
-
-    /// Ends the session if it has expired, and says whether it has.
-    pub(super) fn has_expired(&self, now: Instant) -> bool {
+    /// Ends the session if it has expired, and hands out what it held: to free that may take longer
+    /// than a lock should be held.
+    pub(super) fn take_expired(&self, now: Instant) -> Option<Phase> {
         let mut state = self.lock();
-        let has_expired = state.expires <= now;
-        if has_expired {
-            state.end();
-        }
-        has_expired
+        (state.expires <= now).then(|| state.end())
     }
 
     /// The digest that it was committed with, if it was.
@@ -146,7 +143,8 @@ impl Session {
         state.extend(&self.clock, &self.limits);
         let open = state.leased(&lease)?;
         open.content.append(received.content);
-        open.hasher = received.hasher;
+        open.hasher = received.hashing.into_hasher();
+        open.other = None;
         open.charge.merge(received.charge);
         Ok(open.content.length())
     }
@@ -162,7 +160,7 @@ impl Session {
     ) -> Result<BlobInfo, SourceError> {
         let (lease, received) = self.receive(at, last, Some(expect.algorithm())).await?;
         let size = lease.offset + received.content.length();
-        if received.hasher.finish() != *expect {
+        if received.hashing.into_hasher().finish() != *expect {
             return Err(SourceError::DigestMismatch { expected: *expect });
         }
         let mut state = self.lock();
@@ -182,7 +180,9 @@ impl Session {
     pub(super) fn cancel(&self) -> Result<(), SourceError> {
         let mut state = self.lock();
         state.open()?;
-        state.end();
+        let held = state.end();
+        drop(state);
+        drop(held);
         Ok(())
     }
 
@@ -213,7 +213,6 @@ impl Session {
         body: &UploadBody,
     ) -> Result<(Lease, AbortRegistration, Received, Vec<Bytes>), SourceError> {
         let mut state = self.lock();
-        state.extend(&self.clock, &self.limits);
         let open = state.open()?;
         let current = open.content.length();
         if at.is_some_and(|at| at != current) {
@@ -233,16 +232,29 @@ impl Session {
                 if current > 0 && !open.content.keeps() {
                     return Err(SourceError::Unsupported);
                 }
-                (algorithm.hasher(), open.content.pieces())
+                match &open.other {
+                    Some(other) => (other.clone(), Vec::new()),
+                    None => (algorithm.hasher(), open.content.pieces()),
+                }
             }
             _ => (open.hasher.clone(), Vec::new()),
         };
         let received = Received {
             content: open.content.empty(),
-            hasher,
+            hashing: Hashing::new(hasher),
             charge: self.budget.free(),
         };
+        state.extend(&self.clock, &self.limits);
         Ok((lease, registration, received, acknowledged))
+    }
+
+    /// Keeps the hash in the other algorithm, so that it is made once.
+    fn remember(&self, offset: u64, other: &Hasher) {
+        if let Ok(open) = self.lock().open()
+            && open.content.length() == offset
+        {
+            open.other = Some(other.clone());
+        }
     }
 
     async fn read(
@@ -252,8 +264,9 @@ impl Session {
         mut received: Received,
         body: &mut UploadBody,
     ) -> Result<Received, SourceError> {
-        for piece in acknowledged {
-            received.hasher = hash::update(received.hasher, piece).await;
+        if !acknowledged.is_empty() {
+            received.hashing.update_all(acknowledged).await;
+            self.remember(offset, received.hashing.hasher());
         }
         let limit = self.limits.blob_size;
         while let Some(piece) = body.next().await {
@@ -267,7 +280,7 @@ impl Session {
                 received.charge.grow(length)?;
             }
             received.content.push(&piece);
-            received.hasher = hash::update(received.hasher, piece).await;
+            received.hashing.update(piece).await;
         }
         Ok(received)
     }
@@ -299,10 +312,12 @@ impl State {
     }
 
     /// Ends the session, and the request that is under way.
-    fn end(&mut self) {
-        if let Phase::Open(open) = std::mem::replace(&mut self.phase, Phase::Gone) {
+    fn end(&mut self) -> Phase {
+        let before = std::mem::replace(&mut self.phase, Phase::Gone);
+        if let Phase::Open(open) = &before {
             open.lease.abort();
         }
+        before
     }
 
     /// Something has arrived, so the session lives on.

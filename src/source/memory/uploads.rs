@@ -17,6 +17,12 @@ use crate::{
 /// How often a new session looks for those that have expired.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often at most a session that finds no room looks for those that have expired.
+const SHORTEST_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When to try again where too many are open: any that ends makes room.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// How many sessions that were committed are remembered, for clients that send the end of an upload
 /// again.
 const MOST_COMMITTED: usize = 10_000;
@@ -35,7 +41,7 @@ struct Sessions {
     by_id: HashMap<UploadId, Arc<Session>>,
     /// Those that were committed, the oldest first.
     committed: VecDeque<UploadId>,
-    next_sweep: Instant,
+    swept: Instant,
 }
 
 impl Uploads {
@@ -45,7 +51,7 @@ impl Uploads {
             sessions: Mutex::new(Sessions {
                 by_id: HashMap::new(),
                 committed: VecDeque::new(),
-                next_sweep: clock.after(SWEEP_INTERVAL),
+                swept: clock.now(),
             }),
             slots: Arc::default(),
             budget: budget.clone(),
@@ -60,30 +66,41 @@ impl Uploads {
         repository: &RepositoryName,
         begin: &BeginUpload,
     ) -> Result<UploadId, SourceError> {
-        let session = self.session(repository, begin)?;
-        let id = unguessable_id()?;
-        let mut sessions = self.lock();
-        sessions.by_id.insert(id.clone(), Arc::new(session));
+        let (id, _) = self.open(repository, begin)?;
         Ok(id)
     }
 
-    /// A session that nobody can ask for.
-    pub(super) fn session(
+    /// Opens a session that lives no longer than a request, and expires all the same if that stalls.
+    pub(super) fn begin_single(
         &self,
         repository: &RepositoryName,
         begin: &BeginUpload,
-    ) -> Result<Session, SourceError> {
-        if self.lock().next_sweep <= self.clock.now() {
-            self.sweep();
-        }
-        match self.try_session(repository, begin) {
+    ) -> Result<Single<'_>, SourceError> {
+        let (id, session) = self.open(repository, begin)?;
+        Ok(Single {
+            uploads: self,
+            id,
+            session,
+        })
+    }
+
+    fn open(
+        &self,
+        repository: &RepositoryName,
+        begin: &BeginUpload,
+    ) -> Result<(UploadId, Arc<Session>), SourceError> {
+        self.sweep_after(SWEEP_INTERVAL);
+        let session = match self.try_session(repository, begin) {
             Err(SourceError::TooManyRequests { .. } | SourceError::Full) => {
                 // Those that have expired make room.
-                self.sweep();
-                self.try_session(repository, begin)
+                self.sweep_after(begin.limits.lifetime.min(SHORTEST_SWEEP_INTERVAL));
+                self.try_session(repository, begin)?
             }
-            session => session,
-        }
+            session => session?,
+        };
+        let (id, session) = (unguessable_id()?, Arc::new(session));
+        self.lock().by_id.insert(id.clone(), session.clone());
+        Ok((id, session))
     }
 
     fn try_session(
@@ -93,7 +110,7 @@ impl Uploads {
     ) -> Result<Session, SourceError> {
         let slot = self.slots.take(repository, &begin.limits);
         let slot = slot.ok_or_else(|| SourceError::TooManyRequests {
-            retry_after: Some(self.next_expiry()),
+            retry_after: Some(RETRY_AFTER),
         })?;
         Session::new(
             repository,
@@ -114,7 +131,7 @@ impl Uploads {
         let session = self.lock().by_id.get(upload).cloned();
         let session = session.filter(|session| session.is_of(repository));
         let session = session.ok_or(SourceError::UploadUnknown)?;
-        if session.has_expired(self.clock.now()) {
+        if session.take_expired(self.clock.now()).is_some() {
             self.lock().by_id.remove(upload);
             return Err(SourceError::UploadUnknown);
         }
@@ -145,28 +162,53 @@ impl Uploads {
 
     /// Ends all sessions that have expired.
     pub(super) fn sweep(&self) {
+        self.sweep_after(Duration::ZERO);
+    }
+
+    /// The same, if it was done so long ago. What they held is freed after the lock.
+    fn sweep_after(&self, interval: Duration) {
         let now = self.clock.now();
         let mut sessions = self.lock();
-        sessions.next_sweep = self.clock.after(SWEEP_INTERVAL);
+        if now.saturating_duration_since(sessions.swept) < interval {
+            return;
+        }
+        sessions.swept = now;
         let Sessions {
             by_id, committed, ..
         } = &mut *sessions;
-        by_id.retain(|_, session| !session.has_expired(now));
+        let mut expired = Vec::new();
+        by_id.retain(|_, session| {
+            let held = session.take_expired(now);
+            let lives = held.is_none();
+            expired.extend(held);
+            lives
+        });
         committed.retain(|id| by_id.contains_key(id));
-    }
-
-    /// How long it takes until a session may expire.
-    fn next_expiry(&self) -> Duration {
-        let now = self.clock.now();
-        let sessions = self.lock();
-        let open = sessions.by_id.values();
-        let open = open.filter(|session| session.committed().is_none());
-        let next = open.map(|session| session.expires()).min();
-        next.map_or(SWEEP_INTERVAL, |next| next.saturating_duration_since(now))
+        drop(sessions);
+        drop(expired);
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session that nobody else can ask for: its id is told to nobody.
+pub(super) struct Single<'a> {
+    uploads: &'a Uploads,
+    id: UploadId,
+    session: Arc<Session>,
+}
+
+impl Single<'_> {
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Single<'_> {
+    fn drop(&mut self) {
+        self.uploads.lock().by_id.remove(&self.id);
     }
 }
 

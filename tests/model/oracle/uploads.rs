@@ -53,9 +53,8 @@ impl Oracle {
         found.or_else(|| newest_first.clone().nth(asked.newer))
     }
 
-    /// The session, if it is asked for in its repository and lives. If something `arrives` for it,
-    /// it lives on, and is remembered for longer if it was committed.
-    fn session(&mut self, asked: SessionRef, arrives: bool) -> Result<&mut Session, Expected> {
+    /// The session, if it is asked for in its repository and lives.
+    fn session(&mut self, asked: SessionRef) -> Result<&mut Session, Expected> {
         let unknown = || Expected::error(404, "BLOB_UPLOAD_UNKNOWN");
         let now = self.now;
         let index = self.index(asked).ok_or_else(unknown)?;
@@ -63,9 +62,6 @@ impl Oracle {
         let is_here = asked.through.is_none_or(|name| name == session.repository);
         if !is_here || session.expires <= now || matches!(session.phase, Phase::Cancelled) {
             return Err(unknown());
-        }
-        if arrives {
-            session.expires = now + LIFETIME;
         }
         Ok(session)
     }
@@ -140,19 +136,17 @@ impl Oracle {
     }
 
     // protocol 27, 28 and 80
-    pub(super) fn append(&mut self, session: SessionRef, sent: &Sent) -> Answer {
-        sent.announced()?;
-        let session = self.session(session, true)?;
-        let arrived = session.open()?;
-        arrived.extend(sent.arrives_at(arrived.len())?);
-        let last = arrived.len().saturating_sub(1);
+    pub(super) fn append(&mut self, asked: SessionRef, sent: &Sent) -> Answer {
+        let whole = self.arrives(asked, sent)?;
+        let last = whole.len().saturating_sub(1);
+        self.session(asked)?.phase = Phase::Open(whole);
         Ok(Expected::status(202).header("range", format!("0-{last}")))
     }
 
     // protocol 24, 25 and 29
     pub(super) fn finish(&mut self, asked: SessionRef, blob: Named, sent: &Sent) -> Answer {
         sent.announced()?;
-        let session = self.session(asked, true)?;
+        let session = self.session(asked)?;
         let repository = session.repository;
         let is_repeated =
             matches!(session.phase, Phase::Committed(digest) if digest == blob.blob());
@@ -161,27 +155,37 @@ impl Oracle {
             // The client has not seen the answer, and asks again.
             return self.commit(repository, blob);
         }
-        let session = self.session(asked, false)?;
-        let arrived = session.open()?;
-        let last = sent.arrives_at(arrived.len())?;
-        if [arrived, &last[..]].concat() != CONTENTS[blob.number] {
+        if self.arrives(asked, sent)? != CONTENTS[blob.number] {
             return Err(Expected::error(400, "DIGEST_INVALID"));
         }
         let committed = self.commit(repository, blob)?;
-        self.session(asked, false)?.phase = Phase::Committed(blob.blob());
+        self.session(asked)?.phase = Phase::Committed(blob.blob());
         Ok(committed)
+    }
+
+    /// What the session has with what is sent for it. It lives on, whether all of that arrives or
+    /// only a part.
+    fn arrives(&mut self, asked: SessionRef, sent: &Sent) -> Result<Vec<u8>, Expected> {
+        sent.announced()?;
+        let now = self.now;
+        let session = self.session(asked)?;
+        let arrived = session.open()?.clone();
+        sent.check_offset(arrived.len())?;
+        session.expires = now + LIFETIME;
+        let piece = sent.received(arrived.len())?;
+        Ok([arrived, piece].concat())
     }
 
     // protocol 30
     pub(super) fn status(&mut self, session: SessionRef) -> Answer {
-        let arrived = self.session(session, false)?.open()?.len();
+        let arrived = self.session(session)?.open()?.len();
         let range = format!("0-{}", arrived.saturating_sub(1));
         Ok(Expected::status(204).header("range", range))
     }
 
     // protocol 31
     pub(super) fn cancel(&mut self, session: SessionRef) -> Answer {
-        let session = self.session(session, false)?;
+        let session = self.session(session)?;
         session.open()?;
         session.phase = Phase::Cancelled;
         Ok(Expected::status(204))
@@ -244,14 +248,14 @@ impl Sent {
         }
     }
 
-    /// All of the body, if it belongs at `offset` of a blob.
-    fn arrives_at(&self, offset: usize) -> Result<Vec<u8>, Expected> {
+    /// Whether it belongs at `offset` of a blob.
+    fn check_offset(&self, offset: usize) -> Result<(), Expected> {
         match self.content_range {
             ContentRange::Of { start, .. } if start != offset => {
                 let refused = Expected::error(416, "BLOB_UPLOAD_INVALID");
                 Err(refused.header("range", format!("0-{}", offset.saturating_sub(1))))
             }
-            _ => self.received(offset),
+            _ => Ok(()),
         }
     }
 
