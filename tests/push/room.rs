@@ -234,20 +234,26 @@ async fn a_download_keeps_the_room_of_a_blob_that_is_deleted() {
 #[tokio::test]
 async fn what_is_there_can_be_pushed_again_into_a_full_store() {
     let document = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[]}}"#);
-    let store = MemoryStore::builder().max_bytes(1_600).build();
-    let registry = OciRegistryService::writable(store.clone());
-    push_blob(&registry, "demo", "hello").await;
-    let push = || push_document(&registry, ("demo", "latest"), INDEX, document.clone());
-    assert_eq!(push().await.status, 201);
-    let used = store.used_bytes();
-    assert!(used > 1_600 / 2, "the store is not full: {used}");
-    assert_eq!(push().await.status, 201);
+    let used = fill(1 << 20, &document).await.1.used_bytes();
+    let (registry, store) = fill(used, &document).await;
+    assert_eq!(store.used_bytes(), used);
+    let push = |tag| push_document(&registry, ("demo", tag), INDEX, document.clone());
+    assert_eq!(push("latest").await.status, 201);
     let uri = format!(
         "/v2/demo/blobs/uploads/?mount={}&from=demo",
         sha256("hello")
     );
     assert_eq!(put(&registry, "POST", &uri, &[], "").await.status, 201);
     assert_eq!(store.used_bytes(), used);
-    let answer = push_document(&registry, ("demo", "another"), INDEX, document.clone()).await;
-    answer.assert_error(507, "UNKNOWN");
+    push("another").await.assert_error(507, "UNKNOWN");
+}
+
+/// A store with room for so many bytes, a blob in it and a manifest.
+async fn fill(room: u64, document: &str) -> (Registry, MemoryStore) {
+    let store = MemoryStore::builder().max_bytes(room).build();
+    let registry = OciRegistryService::writable(store.clone());
+    push_blob(&registry, "demo", "hello").await;
+    let push = push_document(&registry, ("demo", "latest"), INDEX, document.to_owned());
+    assert_eq!(push.await.status, 201);
+    (registry, store)
 }
