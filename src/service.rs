@@ -46,7 +46,7 @@ pub(crate) use config::Config;
 /// On every response it leaves an [`Operation`] among the extensions, for metrics and logs, and if
 /// the storage failed an `Arc<`[`SourceError`](crate::SourceError)`>` with the cause.
 ///
-/// Where it is mounted, it finds out: see [`Mount`].
+/// Where it is mounted, it finds out: see [`Mount`](crate::Mount).
 pub struct OciRegistryService<S> {
     store: Arc<S>,
     config: Arc<Config>,
