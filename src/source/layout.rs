@@ -25,16 +25,19 @@ use crate::{
     name::{Reference, RepositoryName, Tag},
 };
 
+pub(crate) mod archive;
 mod body;
 mod catalog;
 mod content;
+pub(crate) mod directory;
 mod error;
 mod faults;
-mod file;
-mod index;
-mod marker;
-mod refreshed;
-mod stamp;
+pub(crate) mod file;
+pub(crate) mod index;
+pub(crate) mod marker;
+mod position;
+pub(crate) mod refreshed;
+pub(crate) mod stamp;
 mod tree;
 mod verified;
 mod view;
@@ -46,8 +49,10 @@ pub use error::LayoutError;
 /// Serves OCI image layouts from disk, without copying them.
 ///
 /// A layout is what `skopeo copy … oci:DIRECTORY`, `buildah push … oci:DIRECTORY` and
-/// `docker buildx build --output type=oci,tar=false` write. Cloning gives another handle to the
-/// same source.
+/// `docker buildx build --output type=oci,tar=false` write, and
+/// [`LayoutWriter`](crate::LayoutWriter) here. A path that is a file is an archive of one, as
+/// `skopeo copy … oci-archive:FILE` and `docker buildx build --output type=oci` write. Cloning gives
+/// another handle to the same source.
 ///
 /// - **Tags** are the `org.opencontainers.image.ref.name` annotations in `index.json`. An entry
 ///   without one, or with one that is no tag, is served by its digest, and the latter is logged:
@@ -64,6 +69,15 @@ pub use error::LayoutError;
 /// - **A manifest** has at most 4 MiB, and is verified against its digest. **A blob** has to have
 ///   the size that its descriptor gives; clients verify what they download. A file that is missing,
 ///   too large or wrong is an error for the requests that need it, and for no others.
+///
+/// # Archives
+///
+/// A tar archive is read in place, and never unpacked: its headers are read once, and then each blob
+/// where it is. It is kept open, so one that is replaced by another file is served from until that is
+/// noticed, within a second; one that is written to is not served from until it was read again. It
+/// is refused if it is compressed, is cut off, has sparse files, or has more than 200,000 entries.
+/// Names may begin with `./` and be longer than a header has room for (GNU and PAX). Of two entries
+/// with the same name the last wins. In a [tree](Self::open_tree) archives are not looked for.
 ///
 /// # Whom to trust
 ///
@@ -103,14 +117,14 @@ enum Layouts {
 }
 
 impl LayoutSource {
-    /// Serves each of `layouts`, a directory, under a name.
+    /// Serves each of `layouts`, a directory or an archive, under a name.
     ///
-    /// If a directory disappears later, what was seen of it last is served on.
+    /// If one disappears later, what was seen of it last is served on.
     ///
     /// # Errors
     ///
-    /// A directory is not an OCI image layout of version 1, one of its files cannot be read or is
-    /// not JSON, or a name is given twice.
+    /// A directory or archive is not an OCI image layout of version 1, one of its files cannot be
+    /// read or is not JSON, an archive is none that can be read in place, or a name is given twice.
     pub async fn open<P: Into<PathBuf>>(
         layouts: impl IntoIterator<Item = (RepositoryName, P)>,
     ) -> Result<Self, LayoutError> {

@@ -18,9 +18,14 @@ use tower_oci::{
     RepositoryName, SourceError, Tag,
 };
 
+mod archive_changes;
+mod archives;
 mod blobs;
 mod changes;
+#[path = "../common/mod.rs"]
+mod common;
 mod fallback;
+mod hostile_archives;
 #[cfg(unix)]
 mod links;
 #[cfg(feature = "tracing")]

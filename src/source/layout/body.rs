@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    fs::File,
     future::Future,
     io,
     ops::Range,
@@ -13,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{runtime::Handle, task::JoinHandle};
 
+use super::{file::Opened, position::PositionedFile};
 use crate::digest::Digest;
 
 /// How many bytes are read at a time.
@@ -29,11 +29,12 @@ const CHUNK: usize = 32 << 10;
 /// them.
 ///
 /// The file is read off the async threads, one piece of 32 KiB ahead of the reader: the body holds
-/// one piece, and its reader what it has taken. If the file turns out shorter than it was, the body ends with an error.
+/// one piece, and its reader what it has taken. If the file turns out shorter than it was, the body
+/// ends with an error.
 pub struct FileBody {
-    file: Arc<File>,
+    file: Arc<PositionedFile>,
     digest: Digest,
-    /// What is not read yet, and not being read.
+    /// The places in the file that are not read yet, and not being read.
     unread: Range<u64>,
     ahead: Ahead,
     runtime: Handle,
@@ -51,17 +52,17 @@ enum Ahead {
 }
 
 impl FileBody {
-    /// A body of `range` of the file, with the first piece read. Blocks.
+    /// A body of `range` of the content, with the first piece read. Blocks.
     pub(super) fn begin(
-        file: File,
+        content: Opened,
         digest: Digest,
         range: Range<u64>,
         runtime: Handle,
     ) -> io::Result<Self> {
         let mut body = Self {
-            file: Arc::new(file),
+            unread: content.at + range.start..content.at + range.end,
+            file: content.file,
             digest,
-            unread: range,
             ahead: Ahead::Nothing,
             runtime,
         };
@@ -147,24 +148,11 @@ impl fmt::Debug for FileBody {
     }
 }
 
-fn read(file: &File, at: u64, length: usize, digest: &Digest) -> io::Result<Bytes> {
+fn read(file: &PositionedFile, at: u64, length: usize, digest: &Digest) -> io::Result<Bytes> {
     let mut piece = vec![0; length];
-    read_exact_at(file, &mut piece, at).map_err(|error| {
+    file.read_exact_at(&mut piece, at).map_err(|error| {
         let text = format!("the file of {digest} cannot be read at byte {at}: {error}");
         io::Error::new(error.kind(), text)
     })?;
     Ok(piece.into())
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, piece: &mut [u8], at: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, piece, at)
-}
-
-// Only one piece is read at a time, so the cursor has no second user.
-#[cfg(not(unix))]
-fn read_exact_at(mut file: &File, piece: &mut [u8], at: u64) -> io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(piece)
 }

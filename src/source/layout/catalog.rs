@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{error::LayoutError, faults::Faults, file::is_absent, marker::is_layout};
+use super::{directory::is_absent, error::LayoutError, faults::Faults, marker::is_layout};
 use crate::{name::RepositoryName, text::with_causes, trace};
 
 /// The layouts that one look at the whole tree found.

@@ -49,6 +49,26 @@ pub enum LayoutError {
         /// The largest size that is read, in bytes.
         limit: u64,
     },
+    /// The file is no tar archive, is cut off, or is one that cannot be read in place.
+    #[error("{} is not a tar archive that can be read in place", .path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: BoxError,
+    },
+    /// The archive is compressed.
+    #[error(
+        "{} is compressed with {format}: an archive is read in place, so decompress it before",
+        .path.display()
+    )]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// What it is compressed with: `gzip`.
+        format: &'static str,
+    },
     /// Two layouts are given the same name.
     #[error("two layouts are given for the repository {0}")]
     Duplicate(RepositoryName),
@@ -58,12 +78,12 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
-    pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         Self::Unreadable { path, error }
     }
 
-    pub(super) fn runtime(error: SourceError) -> Self {
+    pub(crate) fn runtime(error: SourceError) -> Self {
         Self::Runtime(match error {
             SourceError::Backend(error) => error,
             error => error.into(),

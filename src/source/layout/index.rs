@@ -1,19 +1,24 @@
 //! What a layout's `index.json` says.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::{error::LayoutError, faults::Faults, file::Size};
+use super::{
+    error::LayoutError,
+    faults::Faults,
+    file::{Place, Size},
+};
 use crate::{
     descriptor::Descriptor, digest::Digest, manifest::ManifestView, media_type::MediaType,
     name::Tag, trace,
 };
 
+/// The annotation that names an entry.
+// image-spec, "Annotations"; image-layout, "index.json file"
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// What `index.json` says.
 pub(super) struct Index {
-    pub(super) layout: PathBuf,
+    pub(super) place: Place,
     pub(super) tags: BTreeMap<Tag, Digest>,
     pub(super) entries: BTreeMap<Digest, IndexEntry>,
     faults: Faults,
@@ -29,11 +34,11 @@ pub(super) struct IndexEntry {
 impl Index {
     /// Reads the bytes of `index.json`, and logs what the index `before` did not have wrong.
     pub(super) fn parse(
-        layout: &Path,
+        place: Place,
         bytes: &[u8],
         before: Option<&Self>,
     ) -> Result<Self, LayoutError> {
-        let path = layout.join("index.json");
+        let path = place.path().join("index.json");
         let json = match ManifestView::parse(bytes) {
             Ok(json) => json,
             Err(error) => {
@@ -42,7 +47,7 @@ impl Index {
             }
         };
         let mut index = Self {
-            layout: layout.to_owned(),
+            place,
             tags: BTreeMap::new(),
             entries: BTreeMap::new(),
             faults: Faults::default(),
@@ -81,10 +86,7 @@ impl Index {
                 }
             }
         }
-        // image-spec, "Annotations"; image-layout, "index.json file"
-        let name = descriptor
-            .annotations
-            .get("org.opencontainers.image.ref.name");
+        let name = descriptor.annotations.get(REF_NAME);
         match name.map(|name| name.parse::<Tag>()) {
             None => {}
             Some(Ok(tag)) => {

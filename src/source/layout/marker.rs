@@ -5,16 +5,16 @@ use std::{fs, io, path::Path};
 use serde::Deserialize;
 
 use super::{
+    directory::{is_absent, open},
     error::LayoutError,
-    file::{is_absent, open},
     stamp::read_at_most,
 };
 use crate::text::Excerpt;
 
-const NAME: &str = "oci-layout";
+pub(crate) const NAME: &str = "oci-layout";
 
 /// The file holds one short field.
-const LARGEST: u64 = 64 << 10;
+pub(super) const LARGEST: u64 = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +24,7 @@ struct Marker {
 
 /// Whether the directory is a layout of a version that can be served. Blocks.
 // image-spec, image-layout, "oci-layout file"
-pub(super) fn check(layout: &Path) -> Result<(), LayoutError> {
+pub(crate) fn check(layout: &Path) -> Result<(), LayoutError> {
     let path = layout.join(NAME);
     if let Err(error) = fs::read_dir(layout) {
         return Err(LayoutError::unreadable(layout, error));
@@ -34,8 +34,13 @@ pub(super) fn check(layout: &Path) -> Result<(), LayoutError> {
         Err(error) if is_absent(&error) => return Err(LayoutError::NotALayout(path)),
         Err(error) => return Err(LayoutError::unreadable(&path, error)),
     };
-    let json = read_at_most(file, &path, LARGEST)?;
-    let marker: Marker = match serde_json::from_slice(&json) {
+    check_version(&path, &read_at_most(file, &path, LARGEST)?)
+}
+
+/// Whether this is the content of an `oci-layout` file, of a version that can be served.
+pub(super) fn check_version(path: &Path, json: &[u8]) -> Result<(), LayoutError> {
+    let path = path.to_owned();
+    let marker: Marker = match serde_json::from_slice(json) {
         Ok(marker) => marker,
         Err(error) => {
             let error = error.into();

@@ -172,7 +172,7 @@ impl<T> Clone for Refreshed<T> {
 }
 
 /// Runs `work` on a blocking thread. It runs to its end even if this future is dropped.
-pub(super) async fn on_blocking_thread<T: Send + 'static>(
+pub(crate) async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SourceError> {
     let runtime = Handle::try_current().map_err(SourceError::backend)?;

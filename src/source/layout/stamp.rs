@@ -7,19 +7,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{error::LayoutError, file::open};
+use super::{directory::open, error::LayoutError};
 use crate::digest::{Algorithm, Digest};
 
 /// The largest `index.json` that is read: about 200,000 entries.
-const LARGEST: u64 = 64 << 20;
+pub(crate) const LARGEST_INDEX: u64 = 64 << 20;
 
 /// Two writes that are closer together than this may leave the same times behind: two seconds on
 /// the coarsest file systems.
 const RACY: Duration = Duration::from_secs(2);
 
-/// A file as it was when it was read.
+/// A file as it was when it was read: an `index.json`, or a whole archive.
 #[derive(Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     stamp: Stamp,
     /// Whether the file could change again without another stamp. Then only its content tells, as
     /// with the "racily clean" entries of git's index.
@@ -28,6 +28,25 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// What was read at `now`, or later.
+    pub(super) fn new(stamp: Stamp, now: SystemTime, content: Digest) -> Self {
+        Self {
+            racy: stamp.is_racy(now),
+            stamp,
+            content,
+        }
+    }
+
+    /// Whether the file at `path` is known to be this one, with the same content. Blocks.
+    pub(super) fn is_unchanged(&self, path: &Path) -> bool {
+        let now = || Some(Stamp::of(&std::fs::metadata(path).ok()?));
+        !self.racy && now().is_some_and(|now| now == self.stamp)
+    }
+
+    pub(super) fn same_file(&self, other: &Self) -> bool {
+        self.stamp == other.stamp
+    }
+
     pub(super) fn same_content(&self, other: &Self) -> bool {
         self.content == other.content
     }
@@ -54,6 +73,16 @@ impl Stamp {
         }
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether nobody wrote to the file since. It may have got other names meanwhile, or lost its
+    /// own, which changes its inode but nothing in it.
+    pub(super) fn is_of_same_content(&self, other: &Self) -> bool {
+        (self.size, self.modified) == (other.size, other.modified)
+    }
+
     /// Whether the file was changed shortly before `now`, or later.
     pub(super) fn is_racy(&self, now: SystemTime) -> bool {
         let last = self.modified.max(self.changed);
@@ -67,32 +96,24 @@ pub(super) fn read_if_changed(
     path: &Path,
     before: Option<&Seen>,
 ) -> Result<Option<(Seen, Vec<u8>)>, LayoutError> {
-    if let Some(before) = before
-        && !before.racy
-        && let Ok(metadata) = std::fs::metadata(path)
-        && Stamp::of(&metadata) == before.stamp
-    {
+    if before.is_some_and(|before| before.is_unchanged(path)) {
         return Ok(None);
     }
     let unreadable = |error| LayoutError::unreadable(path, error);
     let now = SystemTime::now();
     let file = open(path).map_err(unreadable)?;
     let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
-    let bytes = read_at_most(&file, path, LARGEST)?;
+    let bytes = read_at_most(&file, path, LARGEST_INDEX)?;
     if Stamp::of(&file.metadata().map_err(unreadable)?) != stamp {
         let torn = std::io::Error::other("it was written while it was read");
         return Err(unreadable(torn));
     }
-    let seen = Seen {
-        racy: stamp.is_racy(now),
-        stamp,
-        content: Algorithm::Sha256.digest(&bytes),
-    };
+    let seen = Seen::new(stamp, now, Algorithm::Sha256.digest(&bytes));
     Ok(Some((seen, bytes)))
 }
 
 /// The whole content of a small file.
-pub(super) fn read_at_most(
+pub(crate) fn read_at_most(
     file: impl Read,
     path: &Path,
     limit: u64,
@@ -110,7 +131,7 @@ pub(super) fn read_at_most(
 
 /// What tells a file from all others, where the system has such a thing.
 #[cfg(unix)]
-pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))
 }
@@ -124,7 +145,7 @@ fn changed(metadata: &Metadata) -> Option<SystemTime> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn identity(_: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 

@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     super::{MissingContent, SourceError},
+    archive::Archive,
     error::LayoutError,
-    file::{ContentFile, FileError, Size, is_absent, path_of},
+    file::{ContentFile, FileError, Place, Size},
     index::{Index, IndexEntry},
     marker,
     refreshed::{Age, Refreshed, on_blocking_thread},
@@ -29,10 +30,10 @@ use crate::{
 /// How long the result of a walk that met missing or broken files is used before the next.
 const WALK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A layout on disk.
+/// A layout on disk: a directory or an archive.
 pub(super) struct Layout(Refreshed<Snapshot>);
 
-/// What happens when a layout's directory disappears.
+/// What happens when a layout disappears.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenGone {
     /// What was seen last is served on: the operator named this layout.
@@ -46,7 +47,7 @@ pub(super) enum WhenGone {
 pub(super) struct Snapshot {
     /// The last view that could be read.
     view: Option<Arc<View>>,
-    /// The `index.json` file that it was read from.
+    /// The `index.json` file, or the archive, that it was read from.
     seen: Option<Seen>,
     /// Why there is no newer one.
     failure: Option<String>,
@@ -54,10 +55,12 @@ pub(super) struct Snapshot {
 }
 
 impl Layout {
-    /// The layout in the directory `path`, which must be one. Blocks.
+    /// The layout at `path`, which must be one. Blocks.
     pub(super) fn open(path: &Path, when_gone: WhenGone) -> Result<Self, LayoutError> {
         let looked = Instant::now();
-        marker::check(path)?;
+        if !path.is_file() {
+            marker::check(path)?;
+        }
         let mut snapshot = Snapshot::default();
         snapshot.look(path)?;
         let look = Snapshot::next(path, when_gone);
@@ -109,8 +112,11 @@ impl Snapshot {
         }
     }
 
-    /// Reads what changed since the last look.
+    /// Reads what changed since the last look. What is a file is an archive.
     fn look(&mut self, path: &Path) -> Result<(), LayoutError> {
+        if path.is_file() {
+            return self.look_into_archive(path);
+        }
         let file = path.join("index.json");
         let Some((seen, bytes)) = read_if_changed(&file, self.seen.as_ref())? else {
             return Ok(());
@@ -121,11 +127,31 @@ impl Snapshot {
             .is_none_or(|before| !before.same_content(&seen));
         if is_new {
             marker::check(path)?;
-            let before = self.view.as_deref();
-            let index = Index::parse(path, &bytes, before.map(|view| &*view.index))?;
-            self.view = Some(Arc::new(View::new(index, before)));
+            self.show(Place::Directory(path.into()), &bytes)?;
         }
         self.seen = Some(seen);
+        Ok(())
+    }
+
+    fn look_into_archive(&mut self, path: &Path) -> Result<(), LayoutError> {
+        let Some((seen, archive, documents)) = Archive::read_if_changed(path, self.seen.as_ref())?
+        else {
+            return Ok(());
+        };
+        // Another file may have the same index and other bytes behind it, or get written to later.
+        let is_new = |before: &Seen| !(before.same_file(&seen) && before.same_content(&seen));
+        if self.seen.as_ref().is_none_or(is_new) {
+            self.show(Place::Archive(Arc::new(archive)), &documents.index)?;
+        }
+        self.seen = Some(seen);
+        Ok(())
+    }
+
+    /// Makes the view of an `index.json`.
+    fn show(&mut self, place: Place, json: &[u8]) -> Result<(), LayoutError> {
+        let before = self.view.as_deref();
+        let index = Index::parse(place, json, before.map(|view| &*view.index))?;
+        self.view = Some(Arc::new(View::new(index, before)));
         Ok(())
     }
 }
@@ -250,9 +276,8 @@ impl View {
         if let (None, Some(trouble)) = (&found, walk.trouble()) {
             // What could not be read may name this content. Without a file it is absent all the
             // same; with one nobody knows.
-            let path = path_of(&self.index.layout, digest);
-            let looked = on_blocking_thread(move || std::fs::metadata(path)).await?;
-            if !looked.is_err_and(|error| is_absent(&error)) {
+            let file = self.file(digest, Size::AsFile, true);
+            if !on_blocking_thread(move || file.is_absent()).await? {
                 return Err(SourceError::backend(trouble));
             }
         }
@@ -261,7 +286,7 @@ impl View {
 
     fn file(&self, digest: &Digest, size: Size, required: bool) -> ContentFile {
         ContentFile {
-            path: path_of(&self.index.layout, digest),
+            place: self.index.place.clone(),
             digest: *digest,
             size,
             required,

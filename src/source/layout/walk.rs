@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     content::Content,
+    directory::path_of,
     faults::Faults,
-    file::{ContentFile, FileError, Size, path_of},
+    file::{ContentFile, FileError, Size},
     index::{Index, IndexEntry},
 };
 use crate::{
@@ -77,7 +78,7 @@ impl Walk {
             walking.visit(&digest);
         }
         let walk = walking.walk;
-        let layout = &index.layout;
+        let layout = index.place.path();
         let troubles = before.map(|before| &before.troubles);
         walk.troubles.tell(troubles, layout, trace::layout_failed);
         let warnings = before.map(|before| &before.warnings);
@@ -229,7 +230,7 @@ impl Walking<'_> {
             let referrers = self.walk.referrers.entry(*subject).or_default();
             referrers.insert(entry.digest, entry.clone());
         }
-        let path = path_of(&self.index.layout, digest);
+        let path = path_of(self.index.place.path(), digest);
         for fault in &content.faults {
             let warning = format!("{}: {fault}", path.display());
             self.walk.warnings.add(warning);
@@ -280,7 +281,7 @@ impl Walking<'_> {
         // A wrong size is told to those who ask for the manifest. What it says is true all the
         // same, because its digest is.
         let file = ContentFile {
-            path: path_of(&self.index.layout, digest),
+            place: self.index.place.clone(),
             digest: *digest,
             size: Size::AsFile,
             required: true,

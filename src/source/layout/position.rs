@@ -1,0 +1,63 @@
+//! Reading a file at any place of it, also by several readers at once.
+
+use std::{
+    fs::{File, Metadata},
+    io,
+};
+
+/// A file that is read by position. It has no cursor that two readers could share.
+#[derive(Debug)]
+pub(crate) struct PositionedFile {
+    file: File,
+    /// Held by who moves the cursor, where a read cannot do without one.
+    #[cfg(not(any(unix, windows)))]
+    cursor: std::sync::Mutex<()>,
+}
+
+impl PositionedFile {
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(not(any(unix, windows)))]
+            cursor: std::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    /// Fills `piece` from the place `at`.
+    #[cfg(unix)]
+    pub(super) fn read_exact_at(&self, piece: &mut [u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, piece, at)
+    }
+
+    /// Fills `piece` from the place `at`.
+    #[cfg(windows)]
+    pub(super) fn read_exact_at(&self, mut piece: &mut [u8], mut at: u64) -> io::Result<()> {
+        while !piece.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(&self.file, piece, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    piece = &mut piece[length..];
+                    at += length as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills `piece` from the place `at`.
+    #[cfg(not(any(unix, windows)))]
+    pub(super) fn read_exact_at(&self, piece: &mut [u8], at: u64) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        let cursor = self.cursor.lock();
+        let _cursor = cursor.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(piece)
+    }
+}
