@@ -2,12 +2,16 @@
 
 use std::fmt::Write;
 
+use tokio::time::{Duration, Instant, timeout_at};
 use tower_oci::{
     BlobSource, BoxError, Digest, DynStore, ListReferrers, Page, RepositoryName, SourceError, Tag,
 };
 
 /// At most so many repositories are shown.
 const MOST: usize = 10;
+
+/// How long all mirrors together may take to say what they have. The server has not begun yet.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the server lets clients write.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,13 +29,15 @@ pub(crate) async fn to_try(
 ) -> Result<String, BoxError> {
     let mut text = format!("Listening on http://{address}/v2/\n");
     let mut first_of_all = None;
+    let deadline = Instant::now() + PATIENCE;
     let repositories = store.repositories(Page::first(MOST)).await?;
     for name in &repositories.items {
         let image = format!("{address}/{name}");
         let api = format!("http://{address}/v2/{name}");
         writeln!(text, "\n  curl '{api}/tags/list'")?;
-        // What is broken is told to the clients that ask for it; the rest is served.
-        let first = first_image(store, name).await;
+        // What is broken, or does not answer, is told to the clients that ask for it; the rest is served.
+        let first = timeout_at(deadline, first_image(store, name)).await;
+        let first = first.unwrap_or_else(|late| Err(SourceError::UpstreamTimeout(late.into())));
         if let Some((tag, digest)) = first.inspect_err(log_broken).ok().flatten() {
             writeln!(
                 text,
@@ -40,7 +46,8 @@ pub(crate) async fn to_try(
                    podman pull --tls-verify=false {image}:{tag}\n  \
                    curl '{api}/referrers/{digest}'",
             )?;
-            if let Some(artifact) = first_referrer(store, name, &digest).await {
+            let artifact = timeout_at(deadline, first_referrer(store, name, &digest)).await;
+            if let Ok(Some(artifact)) = artifact {
                 let copy = "skopeo copy --src-tls-verify=false";
                 writeln!(text, "  {copy} docker://{image}@{artifact} dir:artifact")?;
             }
@@ -125,6 +132,6 @@ async fn first_referrer(
 fn log_broken(error: &SourceError) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
-        "an image is broken"
+        "an image cannot be read"
     );
 }

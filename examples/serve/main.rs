@@ -1,17 +1,20 @@
-//! An OCI registry that takes pushes into memory, and serves image layouts beside them:
+//! An OCI registry that takes pushes into memory, and serves image layouts and repositories of other
+//! registries beside them:
 //! `cargo run --release --example serve -- --help`.
 
 #![allow(clippy::print_stderr)] // a program that is run in a terminal
 
 mod commands;
 mod demo;
+mod mirror;
 mod repositories;
 mod server;
 
-use std::{convert::Infallible, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{convert::Infallible, io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, value_parser};
 use commands::Writes;
+use mirror::mirror_of;
 use repositories::Repositories;
 use tokio::{
     net::TcpListener,
@@ -32,10 +35,13 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Serves container images over the OCI distribution protocol, and takes what is pushed.
 ///
-/// What is pushed is kept in memory, and gone when the server stops. Without --layout there is a
-/// small image at the beginning, for linux/amd64 and linux/arm64, and an artifact that refers to it.
-/// With --layout there are the layouts instead: their names are only read, all others can be pushed
-/// to.
+/// What is pushed is kept in memory, and gone when the server stops. Without --layout and --mirror
+/// there is a small image at the beginning, for linux/amd64 and linux/arm64, and an artifact that
+/// refers to it. With them there is what they name instead: these names are only read, all others
+/// can be pushed to.
+///
+/// Of a mirror nothing is kept: each request is one to its registry, with the credentials that docker
+/// login and podman login have stored for it. Whoever reaches this server may read what they may.
 ///
 /// The first Ctrl-C or SIGTERM lets running requests finish, for up to 30 seconds; the second ends
 /// them. There is no TLS and no login: whoever reaches the server may push and delete. Put it behind
@@ -46,9 +52,14 @@ struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
     listen: String,
 
-    /// Serves the OCI image layout in the folder PATH as the repository NAME; may be repeated
+    /// Serves the OCI image layout at PATH, a folder or a tar archive, as the repository NAME; may be
+    /// repeated
     #[arg(long = "layout", value_name = "NAME=PATH")]
     layouts: Vec<String>,
+
+    /// Serves the repository at URL, in another registry, as the repository NAME; may be repeated
+    #[arg(long = "mirror", value_name = "NAME=URL")]
+    mirrors: Vec<String>,
 
     /// Takes no pushes and no deletes
     #[arg(long, conflicts_with_all = ["sparse", "memory", "discard"])]
@@ -128,22 +139,36 @@ async fn run(args: Args) -> Result<(), BoxError> {
 
 /// What is served, and where pushes go.
 async fn store(args: &Args) -> Result<DynStore, BoxError> {
+    let is_empty = args.layouts.is_empty() && args.mirrors.is_empty();
     let pushed = MemoryStore::builder().max_bytes(args.memory << 20).build();
-    if args.layouts.is_empty() && !args.discard {
+    if is_empty && !args.discard {
         demo::add_to(&pushed)?;
     }
     let pushed = match args.discard {
         true => DynStore::new(DiscardStore::new()),
         false => DynStore::new(pushed),
     };
-    if args.layouts.is_empty() {
+    if is_empty {
         return Ok(pushed);
     }
-    let layouts = args.layouts.iter().map(|layout| named_path(layout));
-    let layouts: Vec<(RepositoryName, PathBuf)> = layouts.collect::<Result<_, _>>()?;
+    let layouts = args.layouts.iter();
+    let layouts = layouts.map(|layout| named("--layout", layout, "PATH"));
+    let layouts: Vec<(RepositoryName, &str)> = layouts.collect::<Result<_, _>>()?;
     let names: Vec<RepositoryName> = layouts.iter().map(|(name, _)| name.clone()).collect();
     let layouts = LayoutSource::open(layouts).await?;
-    Ok(DynStore::new(Repositories::new(names, layouts, pushed)))
+    let mut repositories = Repositories::new(pushed);
+    for name in names {
+        let added = repositories.add(name, layouts.clone());
+        added.map_err(|name| format!("--layout {name}: the name is taken already"))?;
+    }
+    for mirror in &args.mirrors {
+        let (name, url) = named("--mirror", mirror, "URL")?;
+        let mirror = mirror_of(url).await;
+        let mirror = mirror.map_err(|error| format!("--mirror {name}: {}", one_line(&*error)))?;
+        let added = repositories.add(name, mirror);
+        added.map_err(|name| format!("--mirror {name}: the name is taken already"))?;
+    }
+    Ok(DynStore::new(repositories))
 }
 
 /// Serves a registry, and logs what it answers.
@@ -175,14 +200,20 @@ async fn sweep(store: &DynStore) -> Infallible {
     }
 }
 
-fn named_path(layout: &str) -> Result<(RepositoryName, PathBuf), BoxError> {
-    let (name, path) = layout
+/// A name, and what is served under it: `NAME=PATH`, or `NAME=URL`.
+fn named<'a>(
+    option: &str,
+    value: &'a str,
+    what: &str,
+) -> Result<(RepositoryName, &'a str), BoxError> {
+    let (name, served) = value
         .split_once('=')
-        .filter(|(_, path)| !path.is_empty())
-        .ok_or_else(|| format!("--layout {layout} is not of the form NAME=PATH"))?;
+        .filter(|(_, served)| !served.is_empty())
+        // A URL may have a password in it, so it is not shown.
+        .ok_or_else(|| format!("{option} needs NAME={what}"))?;
     let name = name.parse();
-    let name = name.map_err(|error| format!("--layout {layout}: {error}"))?;
-    Ok((name, path.into()))
+    let name = name.map_err(|error| format!("{option}: {error}"))?;
+    Ok((name, served))
 }
 
 /// One message for each Ctrl-C and each SIGTERM.

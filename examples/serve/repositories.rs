@@ -1,45 +1,49 @@
-//! The layouts that are served, and beside them what clients push.
+//! The repositories that are only read, and beside them what clients push.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use tower_oci::{
     BeginUpload, Blob, BlobInfo, BlobSource, BlobStore, Descriptor, Digest, DynBody, DynStore,
-    Found, GetBlob, GetManifest, LayoutSource, ListReferrers, Listing, Manifest, ManifestInfo,
-    MountFrom, NewManifest, Page, Precondition, ReadOnly, Reference, RepositoryName, Session,
-    SourceError, StoredManifest, Tag, UploadBody, UploadId, UploadStatus,
+    Found, GetBlob, GetManifest, ListReferrers, Listing, Manifest, ManifestInfo, MountFrom,
+    NewManifest, Page, Precondition, ReadOnly, Reference, RepositoryName, Session, SourceError,
+    StoredManifest, Tag, UploadBody, UploadId, UploadStatus,
 };
 
-/// A store of two parts: some names are those of layouts, which are only read, and all others are
-/// pushed to.
+/// A store of several parts: some names are those of layouts and of mirrors, which are only read, and
+/// all others are pushed to.
 ///
-/// Everything is answered by the part that a name belongs to. So nothing is mounted from a layout:
-/// the other part does not have it, and the client uploads it.
+/// Everything is answered by the part that a name belongs to. So nothing is mounted from a layout or
+/// a mirror: the other part does not have it, and the client uploads it.
 pub(crate) struct Repositories {
-    names_of_layouts: BTreeSet<RepositoryName>,
-    layouts: DynStore,
+    only_read: BTreeMap<RepositoryName, DynStore>,
     pushed: DynStore,
 }
 
 impl Repositories {
-    /// Serves `layouts`, which has these names and no others, and everything else from `pushed`.
-    pub(crate) fn new(
-        names_of_layouts: impl IntoIterator<Item = RepositoryName>,
-        layouts: LayoutSource,
-        pushed: DynStore,
-    ) -> Self {
-        Self {
-            names_of_layouts: names_of_layouts.into_iter().collect(),
-            layouts: DynStore::new(ReadOnly::new(layouts)),
-            pushed,
+    /// Serves every name from `pushed`.
+    pub(crate) fn new(pushed: DynStore) -> Self {
+        let only_read = BTreeMap::new();
+        Self { only_read, pushed }
+    }
+
+    /// Serves `name` from `source`, unless it has a part of its own already: then that is given back.
+    pub(crate) fn add(
+        &mut self,
+        name: RepositoryName,
+        source: impl BlobSource,
+    ) -> Result<(), RepositoryName> {
+        match self.only_read.entry(name) {
+            Entry::Occupied(taken) => Err(taken.key().clone()),
+            Entry::Vacant(free) => {
+                free.insert(DynStore::new(ReadOnly::new(source)));
+                Ok(())
+            }
         }
     }
 
     /// The part that `repository` belongs to.
     fn part(&self, repository: &RepositoryName) -> &DynStore {
-        match self.names_of_layouts.contains(repository) {
-            true => &self.layouts,
-            false => &self.pushed,
-        }
+        self.only_read.get(repository).unwrap_or(&self.pushed)
     }
 }
 
@@ -101,14 +105,14 @@ impl BlobSource for Repositories {
         part.referrers(repository, subject, options).await
     }
 
-    /// The names of both parts, in byte order, as each part lists its own.
+    /// The names of all parts, in byte order.
     async fn repositories(&self, page: Page<'_>) -> Result<Listing<RepositoryName>, SourceError> {
-        let layouts = self.layouts.repositories(page).await?;
+        let only_read = Listing::page_of_sorted(self.only_read.keys().cloned(), page);
         let pushed = self.pushed.repositories(page).await?;
-        // Where one part goes on, it may have names before those that the other listed after it.
-        let cuts = layouts.next.into_iter().chain(pushed.next);
+        // Where one list goes on, it may have names before those that the other has already.
+        let cuts = only_read.next.into_iter().chain(pushed.next);
         let cut = cuts.min_by(|one, other| one.as_str().cmp(other.as_str()));
-        let names = layouts.items.into_iter().chain(pushed.items);
+        let names = only_read.items.into_iter().chain(pushed.items);
         let known =
             names.filter(|name| cut.as_ref().is_none_or(|cut| name.as_str() <= cut.as_str()));
         let mut merged = Listing::page_of(known, page);

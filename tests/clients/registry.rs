@@ -58,8 +58,9 @@ impl Server {
     /// example does.
     pub(crate) async fn with_layout(layout: &str, path: &Path) -> Self {
         let layouts = LayoutSource::open([(name(layout), path)]).await.unwrap();
-        let pushed = DynStore::new(MemoryStore::new());
-        Self::writable(Repositories::new([name(layout)], layouts, pushed)).await
+        let mut repositories = Repositories::new(DynStore::new(MemoryStore::new()));
+        repositories.add(name(layout), layouts).unwrap();
+        Self::writable(repositories).await
     }
 
     pub(crate) async fn of_service<S, B>(service: S) -> Self

@@ -1,4 +1,5 @@
-//! The serve example: how its server treats connections, and what its store has from where.
+//! The serve example: how its server treats connections, what its store has from where, and what
+//! its mirrors ask of other registries.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -6,6 +7,8 @@
 mod common;
 #[path = "../common/layouts.rs"]
 mod layouts;
+#[path = "../../examples/serve/mirror.rs"]
+mod mirror;
 #[path = "../../examples/serve/repositories.rs"]
 mod repositories;
 #[path = "../common/scripted.rs"]
@@ -15,4 +18,5 @@ mod scripted;
 mod server;
 
 mod connections;
+mod mirrors;
 mod stores;

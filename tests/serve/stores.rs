@@ -26,7 +26,11 @@ async fn with_layouts(names: &[&str], image: &Image) -> (Repositories, TempDir) 
     let layouts = names.iter().map(|name| (name.clone(), folder.path()));
     let layouts = LayoutSource::open(layouts).await.unwrap();
     let pushed = DynStore::new(MemoryStore::new());
-    (Repositories::new(names, layouts, pushed), folder)
+    let mut repositories = Repositories::new(pushed);
+    for name in names {
+        repositories.add(name, layouts.clone()).unwrap();
+    }
+    (repositories, folder)
 }
 
 type Registry = OciRegistryService<Repositories>;
@@ -43,17 +47,18 @@ async fn beside_the_layouts_it_is_a_store_like_any_other() {
     write_layout(folder.path(), "latest", &image).await;
     let make = async || {
         let layouts = LayoutSource::open([(name("layout"), folder.path())]);
-        let pushed = DynStore::new(MemoryStore::new());
-        Repositories::new([name("layout")], layouts.await.unwrap(), pushed)
+        let mut repositories = Repositories::new(DynStore::new(MemoryStore::new()));
+        repositories
+            .add(name("layout"), layouts.await.unwrap())
+            .unwrap();
+        repositories
     };
     store_suite(make).await.unwrap();
 }
 
 #[tokio::test]
 async fn it_hands_on_every_method() {
-    let layouts = LayoutSource::open(<[(RepositoryName, &str); 0]>::default());
-    let layouts = layouts.await.unwrap();
-    let wrap = |spy| Repositories::new([], layouts, DynStore::new(spy));
+    let wrap = |spy| Repositories::new(DynStore::new(spy));
     store_wrapper_suite(wrap).await.unwrap();
 }
 
