@@ -3,12 +3,18 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-/// Where a store gets the time from: the system, or a test that does not want to wait.
+#[cfg(feature = "client")]
+use futures_util::future::BoxFuture;
+
+/// Where a store or a client gets the time from: the system, or a test that does not want to wait.
 ///
-/// It only ever goes forward, and has nothing to do with the date. Cloning gives the same clock.
+/// It tells the moment, which only ever goes forward, and the date. With the feature `client` it
+/// also lets wait: on tokio's timer, or however a test likes.
+///
+/// Cloning gives the same clock.
 ///
 /// ```
 /// # use std::{sync::Mutex, time::{Duration, Instant}};
@@ -20,17 +26,56 @@ use std::{
 /// assert_eq!(clock.now() - before, Duration::from_secs(3600));
 /// ```
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
+pub struct Clock {
+    now: Arc<dyn Fn() -> Instant + Send + Sync>,
+    date: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    #[cfg(feature = "client")]
+    sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+}
 
 impl Clock {
-    /// The clock that `now` reads. It must never go back.
+    /// The clock that `now` reads, which must never go back. Its date is that of the system.
     pub fn new(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self {
+            now: Arc::new(now),
+            date: Arc::new(SystemTime::now),
+            #[cfg(feature = "client")]
+            sleep: Arc::new(|duration| Box::pin(tokio::time::sleep(duration))),
+        }
+    }
+
+    /// The same, with this date.
+    #[must_use]
+    pub fn with_date(self, date: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        let date = Arc::new(date);
+        Self { date, ..self }
+    }
+
+    /// The same, which waits in this way. What waits may be dropped.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn with_sleep(
+        self,
+        sleep: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        let sleep = Arc::new(sleep);
+        Self { sleep, ..self }
     }
 
     /// The present moment.
     pub fn now(&self) -> Instant {
-        (self.0)()
+        (self.now)()
+    }
+
+    /// The present date.
+    pub fn date(&self) -> SystemTime {
+        (self.date)()
+    }
+
+    /// Ends after `duration`.
+    #[cfg(feature = "client")]
+    pub async fn sleep(&self, duration: Duration) {
+        (self.sleep)(duration).await;
     }
 
     /// The moment after `duration`, or one so far away that nobody will see it.

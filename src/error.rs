@@ -247,6 +247,8 @@ impl Error {
                     (Status::PAYLOAD_TOO_LARGE, Code::SizeInvalid)
                 }
                 SourceError::RequestBody(_) => (Status::BAD_REQUEST, Code::BlobUploadInvalid),
+                SourceError::Upstream(_) => (Status::BAD_GATEWAY, Code::Unknown),
+                SourceError::UpstreamTimeout(_) => (Status::GATEWAY_TIMEOUT, Code::Unknown),
                 SourceError::Backend(_) => (Status::INTERNAL_SERVER_ERROR, Code::Unknown),
             },
         }
@@ -306,7 +308,12 @@ impl Error {
     /// The response, with the cause in its extensions if the storage failed.
     pub(crate) fn into_response(self, operation: Operation) -> Response<BytesBody> {
         let mut response = self.response();
-        if let Self::Source(error @ SourceError::Backend(_)) = self {
+        if let Self::Source(
+            error @ (SourceError::Backend(_)
+            | SourceError::Upstream(_)
+            | SourceError::UpstreamTimeout(_)),
+        ) = self
+        {
             trace::source_failed(operation.as_str(), &error);
             response.extensions_mut().insert(Arc::new(error));
         }

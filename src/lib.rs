@@ -2,7 +2,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+#[cfg(feature = "fs")]
+mod archive;
 mod body;
+#[cfg(feature = "client")]
+pub mod client;
 mod clock;
 mod descriptor;
 mod digest;
@@ -11,6 +15,8 @@ mod handlers;
 mod hash;
 mod http;
 mod image;
+#[cfg(feature = "fs")]
+mod layout_writer;
 mod limits;
 mod listing;
 mod manifest;
@@ -34,6 +40,8 @@ pub use descriptor::{Descriptor, InvalidDescriptor, Platform};
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use error::ErrorCode;
 pub use image::{Image, ImageError};
+#[cfg(feature = "fs")]
+pub use layout_writer::{BlobProgress, BlobState, LayoutWriteError, LayoutWriter, WrittenLayout};
 pub use limits::{Limits, UploadLimits};
 pub use listing::{Cursor, Listing, Page};
 pub use manifest::{InvalidManifest, Manifest};
@@ -46,6 +54,8 @@ pub use name::{
 pub use operation::Operation;
 pub use request::{AllowedMethods, InvalidRequest, OciRequest, PageRequest};
 pub use service::{OciRegistryService, ResponseFuture};
+#[cfg(feature = "client")]
+pub use source::RemoteSource;
 pub use source::{
     Blob, BlobContent, BlobInfo, BlobSource, ByteRange, DynSource, Found, GetBlob, GetManifest,
     ListReferrers, ManifestInfo, MemoryStore, MemoryStoreBuilder, MissingContent, ReadOnly,

@@ -20,8 +20,10 @@ pub(crate) mod dynamic;
 mod error;
 pub(crate) mod forward;
 #[cfg(feature = "fs")]
-mod layout;
+pub(crate) mod layout;
 mod memory;
+#[cfg(feature = "client")]
+mod remote;
 
 pub(crate) use error::BrokenPromise;
 
@@ -32,6 +34,8 @@ pub use forward::ReadOnly;
 #[cfg(feature = "fs")]
 pub use layout::{FileBody, LayoutError, LayoutSource};
 pub use memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "client")]
+pub use remote::RemoteSource;
 
 /// Storage that manifests and blobs can be read from.
 ///

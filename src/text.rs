@@ -55,7 +55,7 @@ impl fmt::Debug for Excerpt {
 }
 
 /// An error with all its causes, for a log.
-#[cfg(any(feature = "fs", feature = "testing"))]
+#[cfg(any(feature = "client", feature = "fs", feature = "testing"))]
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let errors = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = errors.map(ToString::to_string).collect();

@@ -75,8 +75,8 @@ pub enum Blob<B> {
     Redirect {
         /// An absolute URI that a client can GET without credentials of the registry.
         to: Uri,
-        /// The size of the whole blob in bytes.
-        size: u64,
+        /// The size of the whole blob in bytes, where it is known.
+        size: Option<u64>,
     },
 }
 

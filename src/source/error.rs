@@ -100,6 +100,13 @@ pub enum SourceError {
     /// The request's body ended with an error: 400, or 413 if it was cut by a length limit.
     #[error("the body of the request could not be read")]
     RequestBody(#[source] BoxError),
+    /// The registry behind this one failed, or refused this one: 502. Nothing of it is told to the
+    /// client.
+    #[error("the registry behind this one failed")]
+    Upstream(#[source] BoxError),
+    /// The registry behind this one took too long: 504. Nothing of it is told to the client.
+    #[error("the registry behind this one took too long")]
+    UpstreamTimeout(#[source] BoxError),
     /// The storage failed: 500. Nothing of it is told to the client.
     #[error("the storage failed")]
     Backend(#[source] BoxError),

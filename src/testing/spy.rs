@@ -91,7 +91,7 @@ impl BlobSource for Spy {
     ) -> Result<Blob<BytesBody>, SourceError> {
         self.called(format_args!("blob {repository} {digest} {options:?}"));
         let to = http::Uri::from_static("http://spy.example/");
-        Ok(Blob::Redirect { to, size: 1 })
+        Ok(Blob::Redirect { to, size: Some(1) })
     }
 
     async fn stat_blob(

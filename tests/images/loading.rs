@@ -302,7 +302,7 @@ async fn read_blob_verified_accepts_exactly_what_the_descriptor_says() {
             |_| {
                 Ok(Blob::Redirect {
                     to: "http://x/".parse().unwrap(),
-                    size: 5,
+                    size: Some(5),
                 })
             },
             false,

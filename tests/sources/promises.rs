@@ -8,7 +8,7 @@ fn content(info: BlobInfo, range: std::ops::Range<u64>, body: DynBody) -> Blob<D
 async fn an_answer_that_a_source_may_not_give_is_a_failure_of_the_storage() {
     let redirect = || Blob::Redirect {
         to: "http://secret/".parse().unwrap(),
-        size: 5,
+        size: Some(5),
     };
     let other = Manifest::new(MediaType::OCI_MANIFEST, "{}");
     let blob = blob_uri(b"01234");
@@ -130,7 +130,7 @@ async fn an_answer_that_a_source_may_not_give_is_a_failure_of_the_storage() {
             Scripted::new().on_blob(|_| {
                 Ok(Blob::Redirect {
                     to: "/secret".parse().unwrap(),
-                    size: 5,
+                    size: Some(5),
                 })
             }),
             "GET",
@@ -268,7 +268,7 @@ async fn a_part_that_cannot_be_opened_ends_the_answer_with_an_error() {
         |_| {
             Ok(Blob::Redirect {
                 to: "http://other/".parse().unwrap(),
-                size: 10,
+                size: Some(10),
             })
         },
         |_| {

@@ -9,7 +9,7 @@ async fn a_redirect_is_307_and_nobody_may_keep_it() {
         .on_blob(move |_| {
             Ok(Blob::Redirect {
                 to: to.parse().unwrap(),
-                size: 5,
+                size: Some(5),
             })
         });
     let service = OciRegistryService::new(source.clone());

@@ -107,7 +107,7 @@ async fn check_blobs(spy: &Spy, wrapper: &impl BlobSource) -> Checked {
         .redirects(true);
     let blob = wrapper.blob(&repository, &digest, options).await;
     called(spy, format!("blob {repository} {digest} {options:?}"))?;
-    let is_spys = matches!(FORWARDS.ok(blob)?, Blob::Redirect { size: 1, .. });
+    let is_spys = matches!(FORWARDS.ok(blob)?, Blob::Redirect { size: Some(1), .. });
     FORWARDS.holds(is_spys, "blob answered something else")?;
 
     let info = wrapper.stat_blob(&repository, &digest).await;

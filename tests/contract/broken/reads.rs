@@ -98,7 +98,10 @@ impl BlobSource for Broken {
         let size = content.info.size;
         if let Some((to, told)) = to {
             let size = size + told;
-            return Ok(Blob::Redirect { to, size });
+            return Ok(Blob::Redirect {
+                to,
+                size: Some(size),
+            });
         }
         match self.how {
             TellsOtherSizes => content.info = BlobInfo::seekable(size + 1),
