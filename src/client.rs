@@ -10,7 +10,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
@@ -18,33 +18,37 @@ use crate::{
     access::Access,
     body::{BoxError, DynBody},
     clock::Clock,
+    request::OciRequest,
 };
 
 mod auth;
+mod blobs;
 mod download;
 mod error;
 mod link;
+mod lists;
+mod manifests;
 #[cfg(feature = "network")]
 mod network;
 mod origin;
-mod pull;
 mod push;
 mod retry;
 mod transport;
 
 pub use auth::{CredentialSource, Credentials, DockerConfig, DockerConfigError};
+pub use blobs::BlobDownload;
 pub use download::{BlobBody, RangeBody};
 pub use error::{ClientError, ClientErrorKind, RegistryError, StatusError};
 #[cfg(feature = "network")]
 pub use network::{HttpBody, HttpService, Network, NetworkError};
 pub use origin::{InvalidRegistryUrl, RegistryUrl};
-pub use pull::BlobDownload;
+
 pub use push::{PushBlob, PushOptions, Pushed};
 pub use retry::{RetryEvent, RetryPolicy};
 
 use auth::Authenticator;
 use retry::{RetryHook, Retrying};
-use transport::Transport;
+use transport::{Outgoing, Transport};
 
 /// A client of one registry.
 ///
@@ -122,6 +126,41 @@ impl RegistryClient {
             shared: self.shared.clone(),
             deadline: Some(deadline),
         }
+    }
+
+    /// Asks whether this is a registry that the client may use.
+    ///
+    /// # Errors
+    ///
+    /// Those of every request.
+    // protocol 5
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        self.send(&self.outgoing(&OciRequest::Ping)).await?;
+        Ok(())
+    }
+
+    /// The request, with what it needs the right to do.
+    fn outgoing(&self, request: &OciRequest) -> Outgoing {
+        self.outgoing_to(request, self.shared.registry.uri_of(request))
+    }
+
+    /// The same, to where the registry says that it is.
+    fn outgoing_to(&self, request: &OciRequest, uri: Uri) -> Outgoing {
+        let access = request.required_access().into_iter();
+        Outgoing::new(request.method(), uri).access(access.chain(request.optional_access()))
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Result<Response<DynBody>, ClientError> {
+        let transport = &self.shared.transport;
+        transport.send(outgoing, &self.retrying()).await
+    }
+
+    async fn before_deadline<T>(
+        &self,
+        outgoing: &Outgoing,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        transport::before_deadline(outgoing, &self.retrying(), work).await
     }
 
     fn retrying(&self) -> Retrying {

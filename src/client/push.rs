@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use super::{
     ClientError, ClientErrorKind, RegistryClient,
+    manifests::content_digest,
     origin::resolve,
-    pull::content_digest,
     transport::{Content, Outgoing},
 };
 use crate::{
