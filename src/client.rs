@@ -34,6 +34,7 @@ mod origin;
 mod push;
 mod retry;
 mod transport;
+mod uploads;
 
 pub use auth::{CredentialSource, Credentials, DockerConfig, DockerConfigError};
 pub use blobs::BlobDownload;
@@ -43,8 +44,9 @@ pub use error::{ClientError, ClientErrorKind, RegistryError, StatusError};
 pub use network::{HttpBody, HttpService, Network, NetworkError};
 pub use origin::{InvalidRegistryUrl, RegistryUrl};
 
-pub use push::{PushBlob, PushOptions, Pushed};
+pub use push::{PushOptions, Pushed};
 pub use retry::{RetryEvent, RetryPolicy};
+pub use uploads::PushBlob;
 
 use auth::Authenticator;
 use retry::{RetryHook, Retrying};
