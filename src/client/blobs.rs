@@ -71,7 +71,11 @@ impl RegistryClient {
         let location = response.headers().get(header::LOCATION);
         let target = location.and_then(|to| resolve(&outgoing.uri, to.to_str().ok()?));
         let target = target.ok_or_else(|| outgoing.broke_protocol("it redirects to nowhere"))?;
-        Ok(Err(target))
+        let is_secret = outgoing.uri.scheme_str() == Some("https");
+        match is_secret && target.scheme_str() != Some("https") {
+            true => Err(outgoing.broke_protocol("it redirects from https to another scheme")),
+            false => Ok(Err(target)),
+        }
     }
 
     fn whole_blob(
@@ -160,7 +164,8 @@ impl RegistryClient {
         let Some(wanted) = range.resolve(answered.total) else {
             return Ok(Err(answered.total));
         };
-        let holds_it = answered.range == wanted || answered.range == (0..answered.total);
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let holds_it = !is_part || answered.range == wanted;
         if !holds_it {
             return Err(first.broke_protocol("it is another part than was asked for"));
         }

@@ -11,7 +11,6 @@ use std::{
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
-    future::{Either, select},
     stream::{self, BoxStream},
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -19,8 +18,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     ClientError, ClientErrorKind, RegistryClient,
-    retry::{Retries, Retrying},
-    transport::{Outgoing, before_deadline},
+    retry::Retries,
+    transport::{Outgoing, before_deadline, unless_stalled},
 };
 use crate::{body::DynBody, digest::Digest, hash::Hashing, http::range::ascii_header};
 
@@ -310,29 +309,22 @@ impl Download {
         let sent = transport.send_once(&outgoing, &retrying);
         let response = unless_stalled(&outgoing, &retrying, sent).await?;
         let answered = Answered::of(&outgoing, &response)?;
-        let is_rest = answered.total == self.total
-            && (answered.range.start == first || answered.range.start == 0)
-            && answered.range.end > first;
-        if !is_rest {
+        let etag = response.headers().get(header::ETAG);
+        let has_changed = self
+            .etag
+            .as_ref()
+            .zip(etag)
+            .is_some_and(|(one, now)| one != now);
+        if has_changed && self.verified.is_none() {
+            // Nothing else would tell that the parts do not fit together.
+            return Err(outgoing.broke_protocol("the blob has changed meanwhile"));
+        }
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let begins_right = answered.range.start == if is_part { first } else { 0 };
+        if answered.total != self.total || !begins_right || answered.range.end <= first {
             return Err(outgoing.broke_protocol("it goes on with another part, or another blob"));
         }
         Ok(self.answering(&answered, response.into_body()))
-    }
-}
-
-/// Ends `work` when it has taken as long as a download may stand still.
-async fn unless_stalled<T>(
-    outgoing: &Outgoing,
-    retrying: &Retrying,
-    work: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, ClientError> {
-    let stall = retrying.policy.longest_stall;
-    match select(pin!(work), pin!(retrying.clock.sleep(stall))).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => {
-            let error = format!("nothing arrived for {stall:?}").into();
-            Err(outgoing.failed(ClientErrorKind::Connection(error)))
-        }
     }
 }
 

@@ -234,7 +234,8 @@ pub(super) fn redacted(uri: &Uri) -> String {
     };
     let mut mark = '?';
     for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // What has no value may be a secret itself.
+        let (name, value) = pair.split_once('=').unwrap_or(("…", ""));
         let value = match &*decode(name) {
             "scope" | "service" => value,
             _ => "…",
@@ -259,7 +260,7 @@ mod tests {
             .parse()
             .unwrap();
         let shown = redacted(&uri);
-        assert_eq!(shown, "https://a.example/t?service=s&scope=x&token=…&n=…");
+        assert_eq!(shown, "https://a.example/t?service=s&scope=x&token=…&…=…");
     }
 
     #[test]

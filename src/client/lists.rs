@@ -1,7 +1,7 @@
 //! Lists: tags, referrers and the catalog.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -25,6 +25,9 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 
 /// How many pages of a list are followed. One that goes on after them has no end.
 const MOST_PAGES: usize = 10_000;
+
+/// How many bytes of referrers are held.
+const MOST_BYTES: usize = 256 << 20;
 
 /// How many entries of a list are held.
 const MOST_ENTRIES: usize = 1_000_000;
@@ -137,7 +140,7 @@ impl RegistryClient {
         let outgoing = self
             .outgoing_to(&list(PageRequest::default()), uri)
             .accepts(&[StatusCode::NOT_FOUND]);
-        let response = self.send(&outgoing).await?;
+        let response = self.received(&outgoing).await?;
         let is_index = content_type(response.headers()) == Some(MediaType::OCI_INDEX);
         if response.status() == StatusCode::NOT_FOUND || !is_index {
             return self
@@ -146,10 +149,7 @@ impl RegistryClient {
         }
         let is_filtered = response.headers().contains_key(FILTERS_APPLIED);
         let next = self.next_page(&outgoing, response.headers())?;
-        let limit = self.shared.list_limit;
-        let body = collect(&outgoing, response.into_body(), limit);
-        let index = self.before_deadline(&outgoing, body).await?;
-        let entries = entries_of(&outgoing, &index)?;
+        let entries = entries_of(&outgoing, response.body())?;
         let wanted = artifact_type.filter(|_| !is_filtered);
         let is_wanted =
             |entry: &Descriptor| wanted.is_none() || entry.artifact_type.as_ref() == wanted;
@@ -171,15 +171,17 @@ impl RegistryClient {
         artifact_type: Option<&ArtifactType>,
     ) -> Result<Vec<Descriptor>, ClientError> {
         let mut entries = Vec::new();
+        let mut bytes = 0;
         let mut after = None;
         for _ in 0..MOST_PAGES {
             let page = self.referrers(repository, subject, artifact_type, after.as_ref());
             let Listing { items, next } = page.await?;
+            bytes += items.iter().map(Descriptor::json_length).sum::<usize>();
             entries.extend(items);
             if next.is_none() {
                 return Ok(entries);
             }
-            if next == after || entries.len() > MOST_ENTRIES {
+            if next == after || entries.len() > MOST_ENTRIES || bytes > MOST_BYTES {
                 break;
             }
             after = next;
@@ -241,14 +243,30 @@ impl RegistryClient {
         &self,
         outgoing: Outgoing,
     ) -> Result<ListAnswer<T>, ClientError> {
-        let response = self.send(&outgoing).await?;
+        let response = self.received(&outgoing).await?;
         let next = self.next_page(&outgoing, response.headers())?;
-        let limit = self.shared.list_limit;
-        let bytes = collect(&outgoing, response.into_body(), limit);
-        let bytes: Bytes = self.before_deadline(&outgoing, bytes).await?;
-        let body = serde_json::from_slice(&bytes);
-        let body = body.map_err(|error| outgoing.broke_protocol(format!("no list: {error}")))?;
+        let body = serde_json::from_slice(response.body());
+        // The error's own text may quote all of what it found.
+        let body = body.map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            outgoing.broke_protocol(format!("no list: see line {line}, column {column}"))
+        })?;
         Ok(ListAnswer { body, next })
+    }
+
+    /// The answer with all of its body, asked for again if that breaks off.
+    async fn received(&self, outgoing: &Outgoing) -> Result<Response<Bytes>, ClientError> {
+        let retrying = self.retrying();
+        let mut retries = retrying.run();
+        loop {
+            let response = self.send(outgoing).await?;
+            let (parts, body) = response.into_parts();
+            let body = collect(outgoing, &retrying, body, self.shared.list_limit);
+            match self.before_deadline(outgoing, body).await {
+                Ok(body) => return Ok(Response::from_parts(parts, body)),
+                Err(error) => retries.wait(error).await?,
+            }
+        }
     }
 
     /// Where the list goes on: after an entry, or at a query that only the registry understands.

@@ -12,7 +12,7 @@ use crate::{
     digest::Digest,
     http::range::ascii_header,
     image::{Image, ImageError},
-    manifest::{Manifest, ManifestView},
+    manifest::{InvalidManifest, Manifest, ManifestView},
     media_type::MediaType,
     name::{Reference, RepositoryName, Tag},
     request::OciRequest,
@@ -127,12 +127,13 @@ impl RegistryClient {
         digest: Option<&Digest>,
     ) -> Result<Manifest, ClientError> {
         let (parts, body) = response.into_parts();
+        let retrying = self.retrying();
         let limit = self.shared.manifest_limit;
         let length = content_length(&parts.headers);
         if length.is_some_and(|length| length > limit) {
             return Err(outgoing.failed(ClientErrorKind::TooLarge(limit)));
         }
-        let bytes = self.before_deadline(outgoing, collect(outgoing, body, limit));
+        let bytes = self.before_deadline(outgoing, collect(outgoing, &retrying, body, limit));
         let bytes = bytes.await?;
         if length.is_some_and(|length| length != bytes.len() as u64) {
             let error = "the manifest is shorter than announced".into();
@@ -149,9 +150,20 @@ impl RegistryClient {
         }
         let failed = |invalid| outgoing.failed(ClientErrorKind::Manifest(invalid));
         let view = ManifestView::parse(&bytes).map_err(failed)?;
-        let media_type = match content_type(&parts.headers) {
-            Some(media_type) if !is_generic(&media_type) => media_type,
-            _ => view.media_type().unwrap_or(MediaType::OCTET_STREAM),
+        let sent = content_type(&parts.headers).filter(|sent| !is_generic(sent));
+        if let (Some(sent), Ok(declared)) = (&sent, view.declared_media_type())
+            && !declared.as_str().eq_ignore_ascii_case(sent.as_str())
+        {
+            // Bytes that are of two kinds are what a digest does not tell apart.
+            let sent = sent.clone();
+            return Err(failed(InvalidManifest::MediaTypeMismatch {
+                sent,
+                declared,
+            }));
+        }
+        let media_type = match sent {
+            Some(media_type) => media_type,
+            None => view.media_type().unwrap_or(MediaType::OCTET_STREAM),
         };
         Ok(Manifest::trusted(digest, media_type, bytes))
     }

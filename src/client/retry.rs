@@ -136,7 +136,7 @@ impl Retries {
             return Err(error);
         };
         let pause = pause.max(demanded);
-        let is_too_late = deadline.is_some_and(|deadline| clock.now() + pause >= deadline);
+        let is_too_late = deadline.is_some_and(|deadline| clock.after(pause) >= deadline);
         if demanded > policy.longest_retry_after || is_too_late {
             return Err(error);
         }

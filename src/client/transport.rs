@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -206,7 +206,8 @@ impl Transport {
         let sent = authenticator
             .authorize(self, outgoing, retrying, &nothing)
             .await?;
-        let (mut response, from) = self.exchange(outgoing, sent.as_ref()).await?;
+        let exchange = self.exchange_in_time(outgoing, retrying, sent.as_ref());
+        let (mut response, from) = exchange.await?;
         // What another server demands that it redirected to is not the registry's.
         if response.status() == StatusCode::UNAUTHORIZED && is_same_origin(&from, &outgoing.uri) {
             let headers = response.headers();
@@ -222,7 +223,9 @@ impl Transport {
                 None => None,
             };
             if authorization.is_some() {
-                (response, _) = self.exchange(outgoing, authorization.as_ref()).await?;
+                let authorization = authorization.as_ref();
+                let exchange = self.exchange_in_time(outgoing, retrying, authorization);
+                (response, _) = exchange.await?;
             }
         }
         let status = response.status();
@@ -234,8 +237,29 @@ impl Transport {
         }
         let retry_after = retry_after(response.headers(), &retrying.clock);
         // Its beginning tells enough, and what breaks off in it changes nothing.
-        let body = beginning(response.into_body(), StatusError::MOST_READ).await;
+        let body = beginning(
+            outgoing,
+            retrying,
+            response.into_body(),
+            StatusError::MOST_READ,
+        )
+        .await;
         Err(outgoing.failed(StatusError::new(status, &body, retry_after)))
+    }
+
+    /// The same, of which the head of the answer comes in time. Who is sent something may take longer
+    /// to answer.
+    async fn exchange_in_time(
+        &self,
+        outgoing: &Outgoing,
+        retrying: &Retrying,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<(Response<DynBody>, Uri), ClientError> {
+        let exchange = self.exchange(outgoing, authorization);
+        match outgoing.method == Method::GET || outgoing.method == Method::HEAD {
+            true => unless_stalled(outgoing, retrying, exchange).await,
+            false => exchange.await,
+        }
     }
 
     /// Sends a request, follows where it is redirected to, and says where the answer is from.
@@ -319,6 +343,22 @@ pub(super) async fn before_deadline<T>(
     }
 }
 
+/// Ends `work` when it has taken as long as a download may stand still.
+pub(super) async fn unless_stalled<T>(
+    outgoing: &Outgoing,
+    retrying: &Retrying,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let stall = retrying.policy.longest_stall;
+    match select(pin!(work), pin!(retrying.clock.sleep(stall))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => {
+            let error = format!("nothing arrived for {stall:?}").into();
+            Err(outgoing.failed(ClientErrorKind::Connection(error)))
+        }
+    }
+}
+
 /// Refuses what was encoded although that was not asked for.
 fn check_encoding(
     outgoing: &Outgoing,
@@ -334,14 +374,12 @@ fn check_encoding(
 /// All of a body that has at most `limit` bytes.
 pub(super) async fn collect(
     outgoing: &Outgoing,
+    retrying: &Retrying,
     mut body: DynBody,
     limit: u64,
 ) -> Result<Bytes, ClientError> {
     let mut bytes = BytesMut::new();
-    let mut body = pin!(&mut body);
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame.map_err(|error| outgoing.failed(ClientErrorKind::Connection(error)))?;
-        let piece = frame.into_data().unwrap_or_default();
+    while let Some(piece) = next_piece(outgoing, retrying, &mut body).await? {
         if (bytes.len() + piece.len()) as u64 > limit {
             return Err(outgoing.failed(ClientErrorKind::TooLarge(limit)));
         }
@@ -350,12 +388,30 @@ pub(super) async fn collect(
     Ok(bytes.freeze())
 }
 
-/// At most the first `most` bytes of a body.
-async fn beginning(mut body: DynBody, most: usize) -> Vec<u8> {
+/// The next piece of a body, within the time that it may stand still.
+async fn next_piece(
+    outgoing: &Outgoing,
+    retrying: &Retrying,
+    body: &mut DynBody,
+) -> Result<Option<Bytes>, ClientError> {
+    let next = async {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+        let frame = frame.transpose();
+        let frame = frame.map_err(|error| outgoing.failed(ClientErrorKind::Connection(error)))?;
+        Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
+    };
+    unless_stalled(outgoing, retrying, next).await
+}
+
+/// At most the first `most` bytes of a body, as far as they come.
+async fn beginning(
+    outgoing: &Outgoing,
+    retrying: &Retrying,
+    mut body: DynBody,
+    most: usize,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut body = pin!(&mut body);
-    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let piece = frame.into_data().unwrap_or_default();
+    while let Ok(Some(piece)) = next_piece(outgoing, retrying, &mut body).await {
         let fits = piece.len().min(most - bytes.len());
         bytes.extend_from_slice(&piece[..fits]);
         if bytes.len() == most {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use super::{
-    ClientError, PushOptions, RegistryClient,
+    ClientError, ClientErrorKind, PushOptions, RegistryClient,
     origin::resolve,
     transport::{Content, Outgoing},
 };
@@ -113,7 +113,7 @@ impl RegistryClient {
             return Ok(Delivery::Present);
         }
         let upload = match &options.mount_from {
-            Some(from) => self.mount(repository, &blob.digest, from).await?,
+            Some(from) => self.mount(repository, blob, from).await?,
             None => Some(self.start_upload(repository, blob).await?),
         };
         let Some(upload) = upload else {
@@ -145,15 +145,25 @@ impl RegistryClient {
     async fn mount(
         &self,
         repository: &RepositoryName,
-        digest: &Digest,
+        blob: &PushBlob,
         from: &RepositoryName,
     ) -> Result<Option<Upload>, ClientError> {
         let outgoing = self.outgoing(&OciRequest::MountBlob {
             repository: repository.clone(),
-            digest: *digest,
+            digest: blob.digest,
             from: Some(from.clone()),
         });
-        let response = self.send(&outgoing).await?;
+        let response = match self.send(&outgoing).await {
+            // A registry that refuses to mount may take the blob all the same.
+            Err(error)
+                if error
+                    .status()
+                    .is_some_and(|status| status.is_client_error()) =>
+            {
+                return self.start_upload(repository, blob).await.map(Some);
+            }
+            response => response?,
+        };
         if response.status() == StatusCode::CREATED {
             return Ok(None);
         }
@@ -217,7 +227,8 @@ impl RegistryClient {
             let before = upload.offset;
             let error = match self.upload_step(repository, blob, &mut upload, chunk).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => continue,
+                Ok(false) if upload.offset > before => continue,
+                Ok(false) => self.stands_still(&upload),
                 Err(error) => error,
             };
             let is_out_of_step = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -240,6 +251,13 @@ impl RegistryClient {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A piece was taken, and the upload is where it was before.
+    fn stands_still(&self, upload: &Upload) -> ClientError {
+        let patch = Outgoing::new(Method::PATCH, upload.location.clone());
+        let error = "the registry takes pieces and does not get on".into();
+        patch.failed(ClientErrorKind::Connection(error))
     }
 
     /// Sends the whole, the next piece, or the end. Says whether it was the end.

@@ -26,6 +26,7 @@ use tower_oci::{
 };
 
 mod auth;
+mod hostile;
 mod lying;
 mod proxy;
 mod retries;

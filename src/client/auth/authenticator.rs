@@ -10,7 +10,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::{
-    challenge::{Bearer, Demand, challenges},
+    challenge::{Bearer, Demand, UnusableChallenge, challenges},
     credentials::{CredentialSource, Credentials},
     scope::Scope,
     token::{Acquisition, FORM, Token, TokenRequest},
@@ -22,7 +22,7 @@ use crate::{
         error::StatusError,
         origin::is_same_origin,
         retry::{Retrying, retry_after},
-        transport::{Content, Outgoing, Transport, collect},
+        transport::{Content, Outgoing, Transport, collect, unless_stalled},
     },
     name::RepositoryName,
 };
@@ -112,9 +112,16 @@ impl Authenticator {
         answer: &HeaderMap,
         sent: Option<&HeaderValue>,
     ) -> Result<Option<Scope>, ClientError> {
-        let demanded = Demand::of(&challenges(answer));
-        let demanded = demanded
-            .map_err(|error| outgoing.failed(ClientErrorKind::Credentials(error.into())))?;
+        // What another server demands, where an upload went on, is not answered.
+        if !is_same_origin(&outgoing.uri, &self.registry) {
+            return Ok(None);
+        }
+        let demanded = match Demand::of(&challenges(answer)) {
+            Ok(demanded) => demanded,
+            // The answer itself says more than that it has no challenge.
+            Err(UnusableChallenge::Missing) => return Ok(None),
+            Err(error) => return Err(outgoing.failed(ClientErrorKind::Credentials(error.into()))),
+        };
         let (demanded, more) = match demanded {
             Demand::Basic => (Demand::Basic, Scope::default()),
             Demand::Bearer(Bearer {
@@ -291,9 +298,10 @@ async fn fetch(
             .header(header::CONTENT_TYPE, FORM);
     }
     let authorization = request.authorization.as_ref();
-    let (response, _) = transport.exchange(&outgoing, authorization).await?;
+    let exchange = transport.exchange(&outgoing, authorization);
+    let (response, _) = unless_stalled(&outgoing, retrying, exchange).await?;
     let (parts, body) = response.into_parts();
-    let body = collect(&outgoing, body, Token::LARGEST_ANSWER as u64).await?;
+    let body = collect(&outgoing, retrying, body, Token::LARGEST_ANSWER as u64).await?;
     if !parts.status.is_success() {
         let after = retry_after(&parts.headers, &retrying.clock);
         let shown = &body[..body.len().min(StatusError::MOST_READ)];

@@ -25,7 +25,7 @@ use http::{HeaderMap, header};
 
 mod demand;
 
-pub(crate) use demand::{Bearer, Demand};
+pub(crate) use demand::{Bearer, Demand, UnusableChallenge};
 
 /// A header that is longer has no challenges.
 const LONGEST_HEADER: usize = 64 << 10;
