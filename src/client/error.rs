@@ -12,8 +12,9 @@ use crate::{
 
 /// A request that did not succeed: what was asked, and why there is no answer to it.
 ///
-/// Neither it nor its text has a secret: user names and the values of a query are left out of the
-/// URI, except `scope` and `service`.
+/// Its text has no secret of the client's: user names and the values of a query are left out of the
+/// URI, except `scope` and `service`. What the service that sends requests says of a broken connection
+/// is shown as it says it.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ClientError(Box<Failure>);

@@ -135,7 +135,7 @@ impl Retries {
         let Some(pause) = self.pauses.next() else {
             return Err(error);
         };
-        let pause = pause.max(demanded);
+        let pause = pause.min(policy.longest_pause).max(demanded);
         let is_too_late = deadline.is_some_and(|deadline| clock.after(pause) >= deadline);
         if demanded > policy.longest_retry_after || is_too_late {
             return Err(error);

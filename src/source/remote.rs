@@ -19,7 +19,7 @@ use crate::{
 /// Each call is one request to the registry, once the client has a token and unless something fails
 /// or redirects. Whole blobs are verified while they flow; parts cannot be. Lists come in the
 /// registry's own pages and order. Its failures are told as failures of an upstream: 502, and 504
-/// where it took too long.
+/// where the client's deadline has passed or the registry says that it timed out.
 ///
 /// ```
 /// # use tower_oci::{MemoryStore, OciRegistryService, RemoteSource, client::RegistryClient};
