@@ -137,6 +137,9 @@ impl LayoutWriter {
 
     /// Writes to the layout in the tar archive `path`, which is made if it is not there. The
     /// directory that it is in has to be.
+    ///
+    /// One writer has the archive; another gets [`LayoutWriteError::Busy`]. A write that is dropped has
+    /// it until the step that is under way has ended.
     pub fn archive(path: impl Into<PathBuf>) -> Self {
         Self::to(Target::Archive(path.into().into()))
     }
