@@ -117,7 +117,9 @@ pub trait CredentialSource: Send + Sync + 'static {
     /// have others for it.
     ///
     /// A client asks when a registry demands credentials, once for each token or password that it
-    /// needs, and not for every request. It keeps no credentials that it is not using.
+    /// needs, and not for every request that it has one for. Where the source has nothing that answers
+    /// the demand, it is asked again with the next request. It keeps no credentials that it is not
+    /// using.
     ///
     /// # Errors
     ///
