@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -246,10 +247,9 @@ const MOST_DRAINED: usize = 256 << 10;
 /// connection. Nothing but the whole answer is sent after it: curl stops sending when it sees the
 /// head of an error, and waits for the rest.
 // protocol 88
-pub(crate) async fn drain<B: Body>(request: B) {
-    let mut request = std::pin::pin!(request);
+pub(crate) async fn drain(request: &mut DynBody) {
     let mut left = MOST_DRAINED;
-    while let Some(Ok(frame)) = std::future::poll_fn(|cx| request.as_mut().poll_frame(cx)).await {
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut *request).poll_frame(cx)).await {
         // An empty frame counts too, so that there is an end of them.
         let length = frame.data_ref().map_or(0, Buf::remaining).max(1);
         match left.checked_sub(length) {

@@ -390,18 +390,18 @@ fn envelope(status: StatusCode, errors: Vec<Entry>) -> Response<BytesBody> {
 pub(crate) fn add_common_headers(headers: &mut HeaderMap) {
     // protocol 61
     headers.insert(
-        HeaderName::from_static("docker-distribution-api-version"),
-        HeaderValue::from_static("registry/2.0"),
+        const { HeaderName::from_static("docker-distribution-api-version") },
+        const { HeaderValue::from_static("registry/2.0") },
     );
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
+        const { HeaderValue::from_static("nosniff") },
     );
     // Whoever may push chooses the media type of a manifest. A browser that is led to one runs
     // nothing in it, even where the registry shares its host with a web app.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox"),
+        const { HeaderValue::from_static("default-src 'none'; sandbox") },
     );
 }
 

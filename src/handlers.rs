@@ -27,17 +27,19 @@ pub(crate) type Answer<B> = Result<Response<ResponseBody<B>>, Error>;
 
 /// One request on its way through a handler.
 pub(crate) struct Call<'a, S> {
-    pub(crate) store: &'a Arc<S>,
+    pub(crate) store: &'a S,
+    /// The same, for a body that goes on when the handler is done.
+    pub(crate) shared: &'a Arc<S>,
     pub(crate) config: &'a Config,
     pub(crate) parts: &'a Parts,
-    pub(crate) location: &'a Location<'a>,
+    pub(crate) location: Location<'a>,
 }
 
 impl<S: BlobStore> Call<'_, S> {
     /// Hands `request` to the handler of its operation.
     pub(crate) async fn handle(
-        self,
-        request: OciRequest,
+        &self,
+        request: &OciRequest,
         body: &mut UploadBody,
     ) -> Answer<S::Body> {
         match request {
@@ -45,15 +47,13 @@ impl<S: BlobStore> Call<'_, S> {
             OciRequest::GetManifest {
                 repository,
                 reference,
-            } => self.get_manifest(&repository, &reference).await,
+            } => self.get_manifest(repository, reference).await,
             OciRequest::HeadManifest {
                 repository,
                 reference,
-            } => self.head_manifest(&repository, &reference).await,
-            OciRequest::GetBlob { repository, digest } => self.get_blob(&repository, &digest).await,
-            OciRequest::HeadBlob { repository, digest } => {
-                self.head_blob(&repository, &digest).await
-            }
+            } => self.head_manifest(repository, reference).await,
+            OciRequest::GetBlob { repository, digest } => self.get_blob(repository, digest).await,
+            OciRequest::HeadBlob { repository, digest } => self.head_blob(repository, digest).await,
             OciRequest::ListTags { repository, page } => self.list_tags(repository, page).await,
             OciRequest::ListReferrers {
                 repository,
@@ -61,6 +61,7 @@ impl<S: BlobStore> Call<'_, S> {
                 artifact_type,
                 page,
             } => {
+                let artifact_type = artifact_type.as_ref();
                 self.list_referrers(repository, subject, artifact_type, page)
                     .await
             }
@@ -71,7 +72,8 @@ impl<S: BlobStore> Call<'_, S> {
             }
             write => {
                 let is_delete = write.is_delete();
-                let answer = self.write(write, body).await;
+                // Boxed, so that reads do not pay for the room that writes need.
+                let answer = Box::pin(self.write(write.clone(), body)).await;
                 answer.map_err(|error| match error {
                     // What a source cannot list is not found, what a store cannot do is not allowed.
                     Error::Source(SourceError::Unsupported) => self.unsupported(is_delete),
@@ -170,7 +172,10 @@ fn document<B>(media_type: &'static str, bytes: Vec<u8>) -> Response<ResponseBod
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_LENGTH, length.into());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        const { HeaderValue::from_static("no-store") },
+    );
     response
 }
 

@@ -2,7 +2,12 @@
 
 use std::str::FromStr;
 
-use crate::text::{Excerpt, Text, checked_text, deserialize_from_str};
+use http::HeaderValue;
+
+use crate::{
+    http::range::ascii_header,
+    text::{Excerpt, Text, checked_text, deserialize_from_str},
+};
 
 /// A media type without parameters: `application/vnd.oci.image.manifest.v1+json`.
 ///
@@ -81,13 +86,37 @@ impl MediaType {
     /// A manifest may be pushed with any type; this tells the entries of an index that are
     /// manifests from those that are plain blobs, as in BuildKit's caches.
     pub fn is_manifest(&self) -> bool {
-        self.is_index()
-            || self.is_one_of(&[
-                Self::OCI_MANIFEST,
-                Self::DOCKER_MANIFEST,
-                Self::OCI_ARTIFACT_MANIFEST,
-            ])
+        let of_manifests = &KNOWN[..MANIFESTS];
+        let is_same = |known: &Known| self.0.as_str().eq_ignore_ascii_case(known.0.as_str());
+        of_manifests.iter().any(is_same)
     }
+
+    /// The header that names it.
+    pub(crate) fn to_header(&self) -> HeaderValue {
+        match KNOWN.iter().find(|(known, _)| known == self) {
+            Some((_, header)) => header.clone(),
+            None => ascii_header(self.as_str()),
+        }
+    }
+}
+
+/// A type that most answers have, with the header that names it: neither is built for a request.
+type Known = (MediaType, HeaderValue);
+
+/// How many of [`KNOWN`] only manifests have: the first.
+const MANIFESTS: usize = 5;
+
+static KNOWN: [Known; 6] = [
+    known("application/vnd.oci.image.index.v1+json"),
+    known("application/vnd.docker.distribution.manifest.list.v2+json"),
+    known("application/vnd.oci.image.manifest.v1+json"),
+    known("application/vnd.docker.distribution.manifest.v2+json"),
+    known("application/vnd.oci.artifact.manifest.v1+json"),
+    known("application/octet-stream"),
+];
+
+const fn known(text: &'static str) -> Known {
+    (MediaType::constant(text), HeaderValue::from_static(text))
 }
 
 impl FromStr for MediaType {
@@ -98,6 +127,9 @@ impl FromStr for MediaType {
             .split_once(';')
             .map_or(text, |(bare, _)| bare)
             .trim_matches([' ', '\t']);
+        if let Some((known, _)) = KNOWN.iter().find(|(known, _)| known == bare) {
+            return Ok(known.clone());
+        }
         match bare.split_once('/') {
             Some((kind, subtype)) if is_restricted_name(kind) && is_restricted_name(subtype) => {
                 Ok(Self(bare.into()))

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{Request, Uri, request::Parts, uri::PathAndQuery};
+use http::{Request, Uri, request::Parts};
 
 use crate::{
     request::{InvalidRequest, OciRequest},
@@ -11,6 +11,9 @@ use crate::{
 
 /// The root of the API in a server without any prefix.
 const API_ROOT: &str = "/v2";
+
+/// The longest prefix, in bytes: a path is a URI, and [`Uri`] has no longer ones.
+const LONGEST_PREFIX: usize = u16::MAX as usize - 1;
 
 /// Where the registry is mounted.
 ///
@@ -205,13 +208,13 @@ impl<'a> Location<'a> {
 
     /// A path whose beginning `outer` was taken away, and that has to begin with `/v2` itself.
     fn below_outer(outer: &'a str, path: &'a str) -> Result<Self, MountError> {
-        let prefix = format!("{outer}{API_ROOT}");
+        let prefix = match outer {
+            "" => Cow::Borrowed(API_ROOT),
+            outer => format!("{outer}{API_ROOT}").into(),
+        };
         match below(path, API_ROOT) {
-            None => Err(MountError::Elsewhere(prefix)),
-            Some(path) => Ok(Self {
-                prefix: prefix.into(),
-                path,
-            }),
+            None => Err(MountError::Elsewhere(prefix.into_owned())),
+            Some(path) => Ok(Self { prefix, path }),
         }
     }
 
@@ -300,6 +303,6 @@ fn is_prefix(prefix: &str) -> bool {
         || (prefix.starts_with('/')
             && !prefix.starts_with("//")
             && prefix.bytes().all(is_path_byte)
-            && !prefix.split('/').any(is_dots)
-            && prefix.parse::<PathAndQuery>().is_ok())
+            && prefix.len() <= LONGEST_PREFIX
+            && !prefix.split('/').any(is_dots))
 }

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::{
     body::{BoxError, ResponseBody},
-    error::add_common_headers,
+    error::{Error, add_common_headers},
     handlers::{Answer, Call},
     mount::Location,
     operation::Operation,
@@ -76,29 +76,14 @@ impl<S: BlobStore> OciRegistryService<S> {
 
 impl<S: BlobStore> OciRegistryService<S> {
     /// Answers one request. What goes wrong on the way is an answer too.
-    async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody<S::Body>>
-    where
-        B: Body<Error: Into<BoxError>> + Send + 'static,
-    {
-        let (parts, body) = request.into_parts();
-        let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
-        let mut body = match has_content {
-            true => UploadBody::new(body),
-            false => UploadBody::empty(),
-        };
+    async fn respond(
+        &self,
+        parts: &Parts,
+        body: &mut UploadBody,
+    ) -> Response<ResponseBody<S::Body>> {
         let mut operation = Operation::Invalid;
-        let answer = self.answer(&parts, &mut body, &mut operation).await;
-        // protocol 88
-        body.drain(is_waiting(&parts)).await;
-        let mut response =
-            answer.unwrap_or_else(|error| error.into_response(operation).map(ResponseBody::bytes));
-        add_common_headers(response.headers_mut());
-        response.extensions_mut().insert(operation);
-        if parts.method == Method::HEAD {
-            // RFC 9110 §9.3.2: the headers of a GET, its length included, and no body.
-            *response.body_mut() = ResponseBody::empty();
-        }
-        response
+        let answer = self.answer(parts, body, &mut operation).await;
+        finish(answer, operation, &parts.method)
     }
 
     async fn answer(
@@ -107,24 +92,48 @@ impl<S: BlobStore> OciRegistryService<S> {
         body: &mut UploadBody,
         operation: &mut Operation,
     ) -> Answer<S::Body> {
+        let (call, request) = self.read(parts)?;
+        *operation = request.operation();
+        call.handle(&request, body).await
+    }
+
+    /// Finds out what is asked for.
+    fn read<'a>(&'a self, parts: &'a Parts) -> Result<(Call<'a, S>, OciRequest), Error> {
         let config = &self.config;
         let location = Location::of(parts, config.mount.as_ref(), config.trust_forwarded_prefix)?;
+        let path = location.path;
         let call = Call {
-            store: &self.store,
+            store: &*self.store,
+            shared: &self.store,
             config,
             parts,
-            location: &location,
+            location,
         };
-        let query = parts.uri.query().unwrap_or_default();
-        let request = match OciRequest::parse(&parts.method, location.path, query) {
+        match OciRequest::parse(&parts.method, path, parts.uri.query().unwrap_or_default()) {
+            Ok(request) => Ok((call, request)),
             Err(invalid @ InvalidRequest::Method { .. }) => {
-                return Err(call.not_allowed(invalid.to_string()));
+                Err(call.not_allowed(invalid.to_string()))
             }
-            request => request?,
-        };
-        *operation = request.operation();
-        call.handle(request, body).await
+            Err(invalid) => Err(invalid.into()),
+        }
     }
+}
+
+/// What every answer to a request with `method` has.
+fn finish<B>(
+    answer: Answer<B>,
+    operation: Operation,
+    method: &Method,
+) -> Response<ResponseBody<B>> {
+    let mut response =
+        answer.unwrap_or_else(|error| error.into_response(operation).map(ResponseBody::bytes));
+    add_common_headers(response.headers_mut());
+    response.extensions_mut().insert(operation);
+    if method == Method::HEAD {
+        // RFC 9110 §9.3.2: the headers of a GET, its length included, and no body.
+        *response.body_mut() = ResponseBody::empty();
+    }
+    response
 }
 
 /// Whether the client holds its body back until it is asked for it. Polling it would ask
@@ -167,8 +176,21 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
         let service = self.clone();
-        ResponseFuture(Box::pin(async move { Ok(service.respond(request).await) }))
+        let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
+        if !has_content {
+            return ResponseFuture(Box::pin(async move {
+                Ok(service.respond(&parts, &mut UploadBody::empty()).await)
+            }));
+        }
+        let mut body = UploadBody::new(body);
+        ResponseFuture(Box::pin(async move {
+            let response = service.respond(&parts, &mut body).await;
+            // protocol 88
+            body.drain(is_waiting(&parts)).await;
+            Ok(response)
+        }))
     }
 }
 

@@ -30,13 +30,13 @@ impl<S: BlobStore> Call<'_, S> {
     // protocol 45 to 48
     pub(super) async fn list_tags(
         &self,
-        repository: RepositoryName,
-        page: PageRequest,
+        repository: &RepositoryName,
+        page: &PageRequest,
     ) -> Answer<S::Body> {
         let source_page = page.page(self.limits());
-        let tags = self.store.tags(&repository, source_page).await?;
+        let tags = self.store.tags(repository, source_page).await?;
         let Listing { items: tags, next } = page.cut(checked(tags, source_page)?);
-        let name = &repository;
+        let name = repository;
         let body = TagList { name, tags };
         let next = next.map(|cursor| OciRequest::ListTags {
             repository: repository.clone(),
@@ -49,28 +49,27 @@ impl<S: BlobStore> Call<'_, S> {
     // protocol 49 to 53
     pub(super) async fn list_referrers(
         &self,
-        repository: RepositoryName,
-        subject: Digest,
-        artifact_type: Option<ArtifactType>,
-        page: PageRequest,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&ArtifactType>,
+        page: &PageRequest,
     ) -> Answer<S::Body> {
         // protocol 52: as many as fit into an answer, unless the client wants fewer
         let source_page = Page::first(page.n.unwrap_or(usize::MAX)).after(&page.last);
-        let options = ListReferrers::new(source_page).artifact_type(&artifact_type);
-        let referrers = match self.store.referrers(&repository, &subject, options).await {
+        let options = ListReferrers::new(source_page).artifact_type(artifact_type);
+        let referrers = match self.store.referrers(repository, subject, options).await {
             Err(SourceError::NotFound(_)) => Listing::default(),
             referrers => referrers?,
         };
         let Listing { items, next } = page.cut(checked(referrers, source_page)?);
-        let filtered = artifact_type.is_some();
         let next = next.map(|cursor| OciRequest::ListReferrers {
-            repository,
-            subject,
-            artifact_type,
+            repository: repository.clone(),
+            subject: *subject,
+            artifact_type: artifact_type.cloned(),
             page: PageRequest::new(page.n, Some(cursor)),
         });
         let mut response = self.list(INDEX, &Index::of(items), next)?;
-        if filtered {
+        if artifact_type.is_some() {
             response.headers_mut().insert(
                 HeaderName::from_static("oci-filters-applied"),
                 HeaderValue::from_static("artifactType"),
@@ -81,7 +80,7 @@ impl<S: BlobStore> Call<'_, S> {
 
     /// `GET /v2/_catalog`.
     // protocol 64
-    pub(super) async fn list_repositories(&self, page: PageRequest) -> Answer<S::Body> {
+    pub(super) async fn list_repositories(&self, page: &PageRequest) -> Answer<S::Body> {
         let source_page = page.page(self.limits());
         // Who wants no entry needs no search, and still learns whether there is a catalog.
         let visibility = self.parts.extensions.get::<Visibility>();
@@ -144,7 +143,7 @@ impl<S: BlobStore> Call<'_, S> {
         let json = serde_json::to_vec(body).map_err(SourceError::backend)?;
         let mut response: http::Response<ResponseBody<_>> = document(media_type, json);
         if let Some(next) = next {
-            let link = link_to_next(self.location, &next);
+            let link = link_to_next(&self.location, &next);
             response.headers_mut().insert(header::LINK, link);
         }
         Ok(response)

@@ -10,12 +10,15 @@ use crate::{
     error::Error,
     http::{
         conditional::{Conditions, Verdict, if_range_holds},
-        range::{RangeHeader, ascii_header, content_range},
+        range::{RangeHeader, ascii_bytes_header, ascii_header, content_range},
     },
     media_type::MediaType,
     name::Reference,
     source::{BlobInfo, BrokenPromise, SourceError},
 };
+
+/// How many headers an answer has: these, what every answer has, and room for a layer's own.
+const HEADERS: usize = 12;
 
 /// Content that a request asked for and that exists: a manifest or a blob, named by its digest.
 pub(super) struct Entity {
@@ -62,7 +65,7 @@ impl Entity {
             Verdict::NotModified => {
                 // RFC 9110 §15.4.5
                 let mut response = bare(StatusCode::NOT_MODIFIED);
-                self.add_validators(response.headers_mut());
+                self.add_validators(response.headers_mut(), self.quoted_digest());
                 Ok(Some(response))
             }
         }
@@ -84,7 +87,7 @@ impl Entity {
         size: u64,
         body: ResponseBody<B>,
     ) -> Response<ResponseBody<B>> {
-        self.response(StatusCode::OK, &media_type_header(media_type), size, body)
+        self.response(StatusCode::OK, media_type.to_header(), size, body)
     }
 
     /// 206 with one part of `size` bytes.
@@ -96,8 +99,8 @@ impl Entity {
         body: ResponseBody<B>,
     ) -> Response<ResponseBody<B>> {
         let length = part.end - part.start;
-        let content_type = media_type_header(media_type);
-        let mut response = self.response(StatusCode::PARTIAL_CONTENT, &content_type, length, body);
+        let content_type = media_type.to_header();
+        let mut response = self.response(StatusCode::PARTIAL_CONTENT, content_type, length, body);
         let content_range = ascii_header(&content_range(part, size));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_RANGE, content_range);
@@ -135,7 +138,7 @@ impl Entity {
         let content_type = ascii_header(&format!("multipart/byteranges; boundary={boundary}"));
         let length = body.length();
         let body = ResponseBody::multipart(body);
-        self.response(StatusCode::PARTIAL_CONTENT, &content_type, length, body)
+        self.response(StatusCode::PARTIAL_CONTENT, content_type, length, body)
     }
 
     /// What separates the parts: the digest of the content, which the content cannot hold itself.
@@ -147,31 +150,41 @@ impl Entity {
     fn response<B>(
         &self,
         status: StatusCode,
-        content_type: &HeaderValue,
+        content_type: HeaderValue,
         length: u64,
         body: ResponseBody<B>,
     ) -> Response<ResponseBody<B>> {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(header::CONTENT_TYPE, content_type);
+        headers.insert(header::CONTENT_LENGTH, length.into());
+        let quoted = self.quoted_digest();
+        let digest = quoted.slice(1..quoted.len() - 1);
+        headers.insert(Self::CONTENT_DIGEST, ascii_bytes_header(digest));
+        self.add_validators(&mut headers, quoted);
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, content_type.clone());
-        headers.insert(header::CONTENT_LENGTH, length.into());
-        headers.insert(Self::CONTENT_DIGEST, self.digest_header());
-        self.add_validators(headers);
+        *response.headers_mut() = headers;
         response
     }
 
+    /// The digest between quotes, as an entity tag has it. What is within them is the digest.
+    // RFC 9110 §8.8.3
+    fn quoted_digest(&self) -> Bytes {
+        let mut quoted = String::with_capacity(self.digest.text_length() + 2);
+        quoted.push('"');
+        self.digest.write_to(&mut quoted);
+        quoted.push('"');
+        quoted.into()
+    }
+
     /// What lets a client keep the content, and ask whether it still holds.
-    fn add_validators(&self, headers: &mut HeaderMap) {
-        headers.insert(header::ETAG, ascii_header(&format!("\"{}\"", self.digest)));
+    fn add_validators(&self, headers: &mut HeaderMap, quoted_digest: Bytes) {
+        headers.insert(header::ETAG, ascii_bytes_header(quoted_digest));
         let cache_control = match self.is_immutable {
-            true => "private, max-age=31536000, immutable",
-            false => "no-cache",
+            true => const { HeaderValue::from_static("private, max-age=31536000, immutable") },
+            false => const { HeaderValue::from_static("no-cache") },
         };
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static(cache_control),
-        );
+        headers.insert(header::CACHE_CONTROL, cache_control);
     }
 
     pub(super) fn digest_header(&self) -> HeaderValue {
@@ -183,12 +196,8 @@ impl Entity {
 // RFC 9110 §14.3
 pub(super) fn accept_ranges<B>(mut response: Response<B>, info: BlobInfo) -> Response<B> {
     if info.seekable {
-        let bytes = HeaderValue::from_static("bytes");
+        let bytes = const { HeaderValue::from_static("bytes") };
         response.headers_mut().insert(header::ACCEPT_RANGES, bytes);
     }
     response
-}
-
-fn media_type_header(media_type: &MediaType) -> HeaderValue {
-    ascii_header(media_type.as_str())
 }

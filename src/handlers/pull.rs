@@ -103,7 +103,8 @@ impl<S: BlobStore> Call<'_, S> {
                 let range = ranges.first().copied();
                 self.send_blob(repository, &entity, range).await
             }
-            ranges => self.send_parts_of_blob(repository, &entity, &ranges).await,
+            // Boxed, as it is seldom and large.
+            ranges => Box::pin(self.send_parts_of_blob(repository, &entity, &ranges)).await,
         }
     }
 
@@ -189,7 +190,7 @@ impl<S: BlobStore> Call<'_, S> {
             }
             Selection::Parts(parts) => parts,
         };
-        let (store, repository, digest) = (self.store.clone(), repository.clone(), entity.digest);
+        let (store, repository, digest) = (self.shared.clone(), repository.clone(), entity.digest);
         let target = Arc::new((store, repository, digest));
         let open = move |part: Range<u64>| open_part(target.clone(), part);
         let response = entity.parts(&MediaType::OCTET_STREAM, parts, info.size, open);

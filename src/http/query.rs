@@ -13,7 +13,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The text behind percent-encoding; bytes that are no UTF-8 become U+FFFD, which no name holds.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
+    match text.contains('%') {
+        true => percent_decode_str(text).decode_utf8_lossy(),
+        false => text.into(),
+    }
 }
 
 /// The parameters of a query string.

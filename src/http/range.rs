@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::source::ByteRange;
@@ -132,4 +133,9 @@ pub(crate) fn unsatisfied_range(total: u64) -> HeaderValue {
 pub(crate) fn ascii_header(text: &str) -> HeaderValue {
     // Only visible ASCII is passed here, which every header value may hold.
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The same, without a copy.
+pub(crate) fn ascii_bytes_header(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

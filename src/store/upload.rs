@@ -227,8 +227,8 @@ impl UploadBody {
 
     /// Reads and drops what is left, to its end or to a limit. With `only_if_polled` a body that
     /// nobody has asked for yet stays where it is: the client holds it back.
-    pub(crate) async fn drain(self, only_if_polled: bool) {
-        if let State::Open(body) = self.state
+    pub(crate) async fn drain(&mut self, only_if_polled: bool) {
+        if let State::Open(body) = &mut self.state
             && (self.is_polled || !only_if_polled)
         {
             drain(body).await;
