@@ -28,7 +28,7 @@ use crate::{
         LayoutError,
         layout::{
             directory::{is_absent, open, path_of},
-            file::Place,
+            file::{LayoutDirectory, Place},
             marker,
             stamp::{LARGEST_INDEX, read_at_most},
         },
@@ -101,7 +101,11 @@ async fn write_blob(
 ) -> Result<Outcome, LayoutWriteError> {
     let &PlannedBlob { digest, size, .. } = blob;
     let tell = |done, state| writer.hook.tell(&digest, size, done, state);
-    let file = content_file(&Place::Directory(layout.clone()), &digest, size);
+    let file = content_file(
+        &Place::Directory(LayoutDirectory::new(layout.clone())),
+        &digest,
+        size,
+    );
     if is_present(&file, writer.verify_present).await? {
         tell(size, BlobState::Present);
         return Ok(Outcome::Present);
@@ -167,7 +171,7 @@ impl Finishing {
             let path = path_of(layout, manifest.digest());
             // A manifest that refers to what is not there is of no use, so these are read.
             let file = content_file(
-                &Place::Directory(self.layout.clone()),
+                &Place::Directory(LayoutDirectory::new(self.layout.clone())),
                 manifest.digest(),
                 manifest.size(),
             );

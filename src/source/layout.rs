@@ -9,6 +9,8 @@ use std::{
 use tokio::runtime::Handle;
 
 use self::{
+    file::ContentFile,
+    kept::KeptFiles,
     refreshed::on_blocking_thread,
     tree::Tree,
     view::{FoundManifest, Layout, View, WhenGone},
@@ -34,8 +36,10 @@ mod error;
 mod faults;
 pub(crate) mod file;
 pub(crate) mod index;
+mod kept;
 pub(crate) mod marker;
 mod position;
+mod reached;
 pub(crate) mod refreshed;
 pub(crate) mod stamp;
 mod tree;
@@ -63,6 +67,10 @@ pub use error::LayoutError;
 ///   whether it is a manifest.
 /// - **Referrers** are the manifests there whose `subject` is asked for, those that only the index
 ///   at a fallback tag lists among them.
+/// - **What a pull costs** goes by what it asks for, and not by how much there is: on the way from a
+///   tag to its blobs the manifests are read that lie there, and no others. Content that none of
+///   those that were read leads to, as a digest that a client merely asks for, and referrers need
+///   one look at every manifest; so does content that manifests describe wrongly.
 /// - **A change on disk** is seen within a second. While `index.json` is broken or missing, the
 ///   layout is served as it was last; the failure is logged once. What was read is never mixed:
 ///   each answer comes from one version of `index.json`.
@@ -134,11 +142,12 @@ impl LayoutSource {
             .collect();
         let open = move || {
             let mut named = BTreeMap::new();
+            let kept = Arc::new(KeptFiles::default());
             for (name, path) in layouts {
                 let Entry::Vacant(place) = named.entry(name.clone()) else {
                     return Err(LayoutError::Duplicate(name));
                 };
-                place.insert(Layout::open(&path, WhenGone::Keep)?);
+                place.insert(Layout::open(&path, WhenGone::Keep, &kept)?);
             }
             Ok(named)
         };
@@ -202,11 +211,15 @@ impl BlobSource for LayoutSource {
         let (digest, media_type) = (found.file.digest, found.media_type.clone());
         if options.unless.contains(&digest) {
             // It must be there to be called unchanged, but is not read.
-            found.on_file(|found| found.file.manifest_stamp()).await?;
+            if found.file.length_now().is_none() {
+                found.on_file(|found| found.file.manifest_stamp()).await?;
+            }
             return Ok(Found::NotModified(digest));
         }
-        let read = |found: &FoundManifest| found.verified.read(&found.file);
-        let bytes = found.on_file(read).await?;
+        let bytes = match found.bytes_now() {
+            Some(bytes) => bytes,
+            None => found.on_file(FoundManifest::read).await?,
+        };
         Ok(Manifest::trusted(digest, media_type, bytes).into())
     }
 
@@ -216,10 +229,18 @@ impl BlobSource for LayoutSource {
         digest: &Digest,
         options: GetBlob,
     ) -> Result<Blob<FileBody>, SourceError> {
-        let file = self.view(repository).await?.blob(digest).await?;
+        let view = self.view(repository).await?;
         let runtime = Handle::try_current().map_err(SourceError::backend)?;
-        let open = move || file.open_blob(options.range, runtime);
-        Ok(Blob::Content(on_blocking_thread(open).await??))
+        let open = |file: ContentFile| {
+            let (range, runtime) = (options.range, runtime.clone());
+            async move {
+                if let Some(opened) = file.open_blob_now(range, runtime.clone()) {
+                    return opened;
+                }
+                on_blocking_thread(move || file.open_blob(range, runtime)).await?
+            }
+        };
+        Ok(Blob::Content(view.with_blob(digest, open).await?))
     }
 
     async fn stat_blob(
@@ -227,12 +248,18 @@ impl BlobSource for LayoutSource {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobInfo, SourceError> {
-        let file = self.view(repository).await?.blob(digest).await?;
-        let stat = move || {
-            file.length()
-                .map_err(|error| file.answer(error, MissingContent::Blob))
+        let look = async |file: ContentFile| {
+            if let Some(length) = file.length_now() {
+                return Ok(length);
+            }
+            let length = move || {
+                let failed = |error| file.answer(error, MissingContent::Blob);
+                file.length().map_err(failed)
+            };
+            on_blocking_thread(length).await?
         };
-        Ok(BlobInfo::seekable(on_blocking_thread(stat).await??))
+        let view = self.view(repository).await?;
+        Ok(BlobInfo::seekable(view.with_blob(digest, look).await?))
     }
 
     async fn stat_manifest(
@@ -242,8 +269,10 @@ impl BlobSource for LayoutSource {
     ) -> Result<ManifestInfo, SourceError> {
         let found = self.view(repository).await?.manifest(reference).await?;
         let (digest, media_type) = (found.file.digest, found.media_type.clone());
-        let length = |found: &FoundManifest| found.verified.length(&found.file);
-        let size = found.on_file(length).await?;
+        let size = match found.bytes_now() {
+            Some(bytes) => bytes.len() as u64,
+            None => found.on_file(FoundManifest::length).await?,
+        };
         Ok(ManifestInfo::new(digest, media_type, size))
     }
 

@@ -26,11 +26,15 @@ mod changes;
 mod common;
 mod fallback;
 mod hostile_archives;
+#[cfg(target_os = "linux")] // elsewhere nothing stays open
+mod kept;
 #[cfg(unix)]
 mod links;
 #[cfg(feature = "tracing")]
 mod log;
 mod manifests;
+mod pieces;
+mod reached;
 mod referrers;
 mod start;
 mod tags;
@@ -143,6 +147,15 @@ fn bytes(length: usize) -> Bytes {
         state.to_le_bytes()[0]
     };
     (0..length).map(|_| next()).collect()
+}
+
+/// How many of the open files of this process are the one at `path`, or lie below it.
+#[cfg(target_os = "linux")]
+fn open_files(path: &Path) -> usize {
+    let path = fs::canonicalize(path).unwrap();
+    let links = fs::read_dir("/proc/self/fd").unwrap();
+    let targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    targets.filter(|target| target.starts_with(&path)).count()
 }
 
 /// What the tests ask of the repository `demo`.

@@ -148,6 +148,7 @@ impl Archive {
             at: part.map_or(0, |part| part.at),
             length,
             stamp,
+            found: None,
         })
     }
 

@@ -8,45 +8,48 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, coop::poll_proceed},
+};
 
 use super::{file::Opened, position::PositionedFile};
 use crate::digest::Digest;
 
-/// How many bytes are read at a time.
-///
-/// Each piece costs a change of threads, so larger ones are faster. One reader draining a file from
-/// the page cache, on two cores, got 490, 880, 1920, 3550 and 7150 MiB/s with 16, 32, 64, 128 and
-/// 256 KiB: the middle one of three runs of `cargo bench --bench layout_read`, interleaved. But a
-/// slow reader holds three pieces at worst: the rest of one and all of the next in the server's write
-/// buffer, and the one that is read ahead. With 32 KiB these and the connection's own buffers stay
-/// below 128 KiB.
-const CHUNK: usize = 32 << 10;
+/// How many bytes are read at a time for a reader that keeps up.
+const PIECE: usize = 64 << 10;
+
+/// The same for one that does not: it still has the piece before, or a part of it.
+const SMALL_PIECE: usize = 16 << 10;
 
 /// The bytes of a blob's file, or a part of them, as [`LayoutSource`](super::LayoutSource) serves
 /// them.
 ///
-/// The file is read off the async threads, one piece of 32 KiB ahead of the reader: the body holds
-/// one piece, and its reader what it has taken. If the file turns out shorter than it was, the body
-/// ends with an error.
+/// What the page cache has is read where the body is polled, which takes microseconds; anything else
+/// is read off the async threads. The body and its reader together hold one piece of 64 KiB, and a
+/// slow reader one or two of 16 KiB besides. If the file turns out shorter than it was, the body ends
+/// with an error.
 pub struct FileBody {
     file: Arc<PositionedFile>,
     digest: Digest,
     /// The places in the file that are not read yet, and not being read.
     unread: Range<u64>,
-    ahead: Ahead,
+    next: Next,
+    /// The last large piece, which is filled again once its reader has let go of it.
+    lent: Option<Bytes>,
     runtime: Handle,
 }
 
 /// The piece that follows.
-enum Ahead {
+enum Next {
     Read(Bytes),
     Reading {
         piece: JoinHandle<io::Result<Bytes>>,
         length: usize,
     },
+    Unread,
     /// The end, or an error was told.
     Nothing,
 }
@@ -59,38 +62,123 @@ impl FileBody {
         range: Range<u64>,
         runtime: Handle,
     ) -> io::Result<Self> {
-        let mut body = Self {
-            unread: content.at + range.start..content.at + range.end,
-            file: content.file,
-            digest,
-            ahead: Ahead::Nothing,
-            runtime,
-        };
-        if let Some((at, length)) = body.next_piece() {
-            body.ahead = Ahead::Read(read(&body.file, at, length, &digest)?);
+        let mut body = Self::unread(content, digest, range, runtime);
+        if let Some(buffer) = body.buffer() {
+            let at = body.take(buffer.len());
+            body.next = Next::Read(read(&body.file, at, buffer, &digest)?);
         }
         Ok(body)
     }
 
-    /// Takes the place and the length of the next piece from what is unread.
-    fn next_piece(&mut self) -> Option<(u64, usize)> {
-        let at = self.unread.start;
-        let left = self.unread.end - at;
-        let length = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-        self.unread.start += length as u64;
-        (length > 0).then_some((at, length))
+    /// The same without blocking, if the first piece can be had like that.
+    pub(super) fn begin_now(
+        content: Opened,
+        digest: Digest,
+        range: Range<u64>,
+        runtime: Handle,
+    ) -> Option<Self> {
+        let mut body = Self::unread(content, digest, range, runtime);
+        if let Some(buffer) = body.buffer() {
+            body.next = Next::Read(body.read_cached(buffer).ok()?);
+        }
+        Some(body)
     }
 
-    fn read_ahead(&mut self) {
-        self.ahead = match self.next_piece() {
-            None => Ahead::Nothing,
-            Some((at, length)) => {
-                let (file, digest) = (self.file.clone(), self.digest);
-                let read = move || read(&file, at, length, &digest);
-                let piece = self.runtime.spawn_blocking(read);
-                Ahead::Reading { piece, length }
+    fn unread(content: Opened, digest: Digest, range: Range<u64>, runtime: Handle) -> Self {
+        Self {
+            unread: content.at + range.start..content.at + range.end,
+            file: content.file,
+            digest,
+            next: Next::Unread,
+            lent: None,
+            runtime,
+        }
+    }
+
+    /// A buffer for the next piece; nothing at the end.
+    fn buffer(&mut self) -> Option<BytesMut> {
+        let left = self.unread.end - self.unread.start;
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if left == 0 {
+            return None;
+        }
+        match self.lent.take().map(Bytes::try_into_mut) {
+            None => Some(BytesMut::zeroed(left.min(PIECE))),
+            Some(Ok(mut returned)) => {
+                returned.resize(left.min(PIECE), 0);
+                Some(returned)
             }
+            Some(Err(lent)) => {
+                self.lent = Some(lent);
+                Some(BytesMut::zeroed(left.min(SMALL_PIECE)))
+            }
+        }
+    }
+
+    /// Takes the next `length` bytes from what is unread, and says where they are.
+    fn take(&mut self, length: usize) -> u64 {
+        let at = self.unread.start;
+        self.unread.start += length as u64;
+        at
+    }
+
+    /// The next piece, as far as the page cache has it; else the buffer is given back.
+    fn read_cached(&mut self, mut buffer: BytesMut) -> Result<Bytes, BytesMut> {
+        match self.file.read_cached_at(&mut buffer, self.unread.start) {
+            0 => Err(buffer),
+            length => {
+                self.take(length);
+                buffer.truncate(length);
+                Ok(buffer.freeze())
+            }
+        }
+    }
+
+    /// Begins to fill `buffer` on another thread.
+    fn read_elsewhere(&mut self, buffer: BytesMut) -> Next {
+        let (length, file, digest) = (buffer.len(), self.file.clone(), self.digest);
+        let at = self.take(length);
+        let read = move || read(&file, at, buffer, &digest);
+        let piece = self.runtime.spawn_blocking(read);
+        Next::Reading { piece, length }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            match &mut self.next {
+                Next::Nothing => return Poll::Ready(None),
+                Next::Read(piece) => return Poll::Ready(Some(Ok(std::mem::take(piece)))),
+                Next::Reading { piece, .. } => {
+                    let piece = ready!(Pin::new(piece).poll(cx));
+                    return Poll::Ready(Some(piece.map_err(io::Error::other).flatten()));
+                }
+                Next::Unread => {
+                    // Otherwise a reader that never waits would keep other tasks waiting.
+                    let turn = ready!(poll_proceed(cx));
+                    let Some(buffer) = self.buffer() else {
+                        return Poll::Ready(None);
+                    };
+                    match self.read_cached(buffer) {
+                        Ok(piece) => {
+                            turn.made_progress();
+                            return Poll::Ready(Some(Ok(piece)));
+                        }
+                        Err(buffer) => self.next = self.read_elsewhere(buffer),
+                    }
+                }
+            }
+        }
+    }
+
+    /// What follows a piece that is handed out.
+    fn lend(&mut self, piece: &Bytes) {
+        self.next = match self.unread.is_empty() {
+            true => Next::Nothing,
+            false => Next::Unread,
         };
+        if self.lent.is_none() && !self.unread.is_empty() {
+            self.lent = Some(piece.clone());
+        }
     }
 }
 
@@ -103,37 +191,33 @@ impl Body for FileBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        let piece = match &mut this.ahead {
-            Ahead::Nothing => return Poll::Ready(None),
-            Ahead::Read(piece) => Ok(std::mem::take(piece)),
-            Ahead::Reading { piece, .. } => ready!(Pin::new(piece).poll(cx))
-                .unwrap_or_else(|error| Err(io::Error::other(error))),
-        };
+        let piece = ready!(this.poll_piece(cx));
         match &piece {
-            Ok(_) => this.read_ahead(),
-            Err(_) => this.ahead = Ahead::Nothing,
+            Some(Ok(piece)) => this.lend(piece),
+            _ => this.next = Next::Nothing,
         }
-        Poll::Ready(Some(piece.map(Frame::data)))
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.ahead, Ahead::Nothing)
+        self.size_hint().exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead = match &self.ahead {
-            Ahead::Read(piece) => piece.len(),
-            Ahead::Reading { length, .. } => *length,
-            Ahead::Nothing => return SizeHint::with_exact(0),
+        let next = match &self.next {
+            Next::Read(piece) => piece.len(),
+            Next::Reading { length, .. } => *length,
+            Next::Unread => 0,
+            Next::Nothing => return SizeHint::with_exact(0),
         };
-        SizeHint::with_exact(ahead as u64 + (self.unread.end - self.unread.start))
+        SizeHint::with_exact(next as u64 + (self.unread.end - self.unread.start))
     }
 }
 
 impl Drop for FileBody {
     fn drop(&mut self) {
         // A read that has not begun need not begin; one that has ends by itself.
-        if let Ahead::Reading { piece, .. } = &self.ahead {
+        if let Next::Reading { piece, .. } = &self.next {
             piece.abort();
         }
     }
@@ -148,11 +232,16 @@ impl fmt::Debug for FileBody {
     }
 }
 
-fn read(file: &PositionedFile, at: u64, length: usize, digest: &Digest) -> io::Result<Bytes> {
-    let mut piece = vec![0; length];
-    file.read_exact_at(&mut piece, at).map_err(|error| {
+/// Fills `buffer` from the place `at` of the file of `digest`.
+fn read(
+    file: &PositionedFile,
+    at: u64,
+    mut buffer: BytesMut,
+    digest: &Digest,
+) -> io::Result<Bytes> {
+    file.read_exact_at(&mut buffer, at).map_err(|error| {
         let text = format!("the file of {digest} cannot be read at byte {at}: {error}");
         io::Error::new(error.kind(), text)
     })?;
-    Ok(piece.into())
+    Ok(buffer.freeze())
 }

@@ -1,4 +1,4 @@
-//! What a manifest says, as far as a walk needs it.
+//! What a manifest says, as far as finding content needs it.
 
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub(super) struct Content {
     pub(super) stated: MediaType,
     /// The same, or its own if the descriptor gives none.
     pub(super) media_type: MediaType,
+    /// Its own, by its `mediaType` or else by the fields that it has.
+    pub(super) own_type: Option<MediaType>,
     /// Whether it is a JSON object, as every manifest is.
     pub(super) is_object: bool,
     pub(super) children: Vec<(Digest, u64, MediaType)>,
@@ -46,14 +48,15 @@ impl Content {
             }
         };
         let mut content = Self {
+            own_type: view.media_type(),
             is_object: true,
             faults: view.faults().collect(),
             ..Self::empty(stated)
         };
         if *stated == MediaType::OCTET_STREAM
-            && let Some(own_type) = view.media_type()
+            && let Some(own_type) = &content.own_type
         {
-            content.media_type = own_type;
+            content.media_type = own_type.clone();
         }
         for entry in &view.manifests {
             content.list(entry);
@@ -98,6 +101,7 @@ impl Content {
         Self {
             stated: stated.clone(),
             media_type: stated.clone(),
+            own_type: None,
             is_object: false,
             children: Vec::new(),
             untyped: Vec::new(),

@@ -42,15 +42,27 @@ pub(super) fn look(path: &Path, digest: &Digest) -> io::Result<(PathBuf, fs::Met
     Ok((target, metadata))
 }
 
+/// A file of content that was opened.
+pub(super) struct OpenContent {
+    pub(super) file: File,
+    pub(super) metadata: fs::Metadata,
+    /// Whether a link led to it.
+    pub(super) is_linked: bool,
+}
+
 /// Opens the file that [`look`] finds, and no other.
-pub(super) fn open_content(path: &Path, digest: &Digest) -> io::Result<(File, fs::Metadata)> {
+pub(super) fn open_content(path: &Path, digest: &Digest) -> io::Result<OpenContent> {
     for _ in 0..ATTEMPTS {
-        let (path, found) = look(path, digest)?;
-        let file = open_without_waiting(&path)?;
+        let (target, found) = look(path, digest)?;
+        let file = open_without_waiting(&target)?;
         let metadata = regular(file.metadata()?)?;
         // Otherwise it was replaced since, by a link perhaps.
         if identity(&metadata) == identity(&found) {
-            return Ok((file, metadata));
+            return Ok(OpenContent {
+                file,
+                metadata,
+                is_linked: target != path,
+            });
         }
     }
     Err(io::Error::other("it is replaced again and again"))

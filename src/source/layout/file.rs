@@ -1,10 +1,10 @@
 //! Content of a layout, on blocking threads.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::{
     archive::Archive,
     body::FileBody,
     directory::{self, is_absent, path_of},
+    kept::{Kept, KeptOfLayout},
     position::PositionedFile,
     stamp::Stamp,
 };
@@ -24,16 +25,49 @@ use crate::{digest::Digest, manifest::Manifest};
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// A directory with a file for each piece of content.
-    Directory(Arc<Path>),
+    Directory(LayoutDirectory),
     /// A tar archive of such a directory, as it was when it was read.
     Archive(Arc<Archive>),
+}
+
+/// A layout that is a directory.
+#[derive(Clone)]
+pub(crate) struct LayoutDirectory {
+    path: Arc<Path>,
+    /// Where its files stay open between requests, if they do.
+    kept: Option<KeptOfLayout>,
+}
+
+impl LayoutDirectory {
+    /// One whose files are opened each time.
+    pub(crate) fn new(path: impl Into<Arc<Path>>) -> Self {
+        Self {
+            path: path.into(),
+            kept: None,
+        }
+    }
+
+    /// The same, whose files stay open for a while. Only where it can be told without waiting
+    /// whether one is what it was: elsewhere it would be open for nothing.
+    pub(super) fn keeping(self, kept: KeptOfLayout) -> Self {
+        Self {
+            kept: cfg!(target_os = "linux").then_some(kept),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for LayoutDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LayoutDirectory").field(&self.path).finish()
+    }
 }
 
 impl Place {
     /// The directory, or the archive's file.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Directory(path) => path,
+            Self::Directory(directory) => &directory.path,
             Self::Archive(archive) => archive.path(),
         }
     }
@@ -66,6 +100,14 @@ pub(crate) struct ContentFile {
     pub(crate) required: bool,
 }
 
+/// Content that was looked at.
+pub(super) struct Looked {
+    pub(super) length: u64,
+    pub(super) stamp: Stamp,
+    /// When its path was looked at, if its file may stay open.
+    pub(super) found: Option<Instant>,
+}
+
 /// Content that can be read.
 pub(super) struct Opened {
     pub(super) file: Arc<PositionedFile>,
@@ -73,6 +115,8 @@ pub(super) struct Opened {
     pub(super) at: u64,
     pub(super) length: u64,
     pub(super) stamp: Stamp,
+    /// When its path was looked at, if it may stay open.
+    pub(super) found: Option<Instant>,
 }
 
 /// Why content of a layout cannot be served. The text names its file, for the log; for content of
@@ -106,14 +150,15 @@ impl FileError {
 impl ContentFile {
     /// The length of the content, if that is what its descriptors say. Opens nothing.
     pub(crate) fn length(&self) -> Result<u64, FileError> {
-        let (length, _) = self.look().map_err(|error| self.failed(error))?;
-        self.checked(length)
+        let looked = self.look().map_err(|error| self.failed(error))?;
+        self.checked(looked.length)
     }
 
     /// The same for a manifest, with the stamp of the file. Opens nothing.
-    pub(super) fn manifest_stamp(&self) -> Result<(u64, Stamp), FileError> {
-        let (length, stamp) = self.look().map_err(|error| self.failed(error))?;
-        Ok((self.checked_manifest(length)?, stamp))
+    pub(super) fn manifest_stamp(&self) -> Result<Looked, FileError> {
+        let looked = self.look().map_err(|error| self.failed(error))?;
+        self.checked_manifest(looked.length)?;
+        Ok(looked)
     }
 
     /// Whether there is nothing with this digest, as against something that cannot be looked at.
@@ -130,12 +175,44 @@ impl ContentFile {
         let now = SystemTime::now();
         let opened = self.open().map_err(|error| self.failed(error))?;
         self.checked_manifest(opened.length)?;
-        let bytes = opened.read().map_err(|error| self.failed(error))?;
-        if !self.digest.verifies(&bytes) {
-            return Err(FileError::Digest(self.path()));
+        let kept = self.kept_files();
+        let known = kept.and_then(|kept| kept.verified(&self.digest, &opened.stamp));
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => self.read_verified(&opened)?,
+        };
+        if opened.stamp.is_racy(now) {
+            return Ok((bytes, None));
         }
-        let settled = (!opened.stamp.is_racy(now)).then_some(opened.stamp);
-        Ok((bytes.into(), settled))
+        self.keep(&opened, Some(bytes.clone()));
+        Ok((bytes, Some(opened.stamp)))
+    }
+
+    fn read_verified(&self, opened: &Opened) -> Result<Bytes, FileError> {
+        let bytes = opened.read().map_err(|error| self.failed(error))?;
+        match self.digest.verifies(&bytes) {
+            true => Ok(bytes.into()),
+            false => Err(FileError::Digest(self.path())),
+        }
+    }
+
+    /// The bytes of a manifest that was verified, if they are at hand.
+    pub(super) fn manifest_now(&self) -> Option<Bytes> {
+        self.kept()?.manifest
+    }
+
+    /// The length of the content, if it is at hand.
+    pub(super) fn length_now(&self) -> Option<u64> {
+        Some(self.kept()?.stamp.size())
+    }
+
+    /// Goes on to keep a manifest at hand whose file was looked at just now. Nothing more can be
+    /// done for it if that is true.
+    pub(super) fn renew(&self, looked: &Looked) -> bool {
+        match (self.kept_files(), looked.found) {
+            (Some(files), Some(found)) => files.renew(&self.digest, &looked.stamp, found),
+            _ => true,
+        }
     }
 
     /// Opens a blob, with its first bytes read, so that a small one needs no second blocking call.
@@ -150,8 +227,57 @@ impl ContentFile {
         let length = self.checked(opened.length).map_err(answer)?;
         let info = BlobInfo::seekable(length);
         let range = info.resolve(range)?;
+        self.keep(&opened, None);
         let body = FileBody::begin(opened, self.digest, range.clone(), runtime).map_err(failed)?;
         Ok(BlobContent { info, range, body })
+    }
+
+    /// The same without blocking, if the file and its first bytes are at hand.
+    pub(super) fn open_blob_now(
+        &self,
+        range: Option<ByteRange>,
+        runtime: Handle,
+    ) -> Option<Result<BlobContent<FileBody>, SourceError>> {
+        let Kept { file, stamp, .. } = self.kept()?;
+        let info = BlobInfo::seekable(stamp.size());
+        let range = match info.resolve(range) {
+            Ok(range) => range,
+            Err(error) => return Some(Err(error)),
+        };
+        let opened = Opened {
+            file,
+            at: 0,
+            length: stamp.size(),
+            stamp,
+            found: None,
+        };
+        let body = FileBody::begin_now(opened, self.digest, range.clone(), runtime)?;
+        Some(Ok(BlobContent { info, range, body }))
+    }
+
+    fn kept_files(&self) -> Option<&KeptOfLayout> {
+        match &self.place {
+            Place::Directory(directory) => directory.kept.as_ref(),
+            Place::Archive(_) => None,
+        }
+    }
+
+    /// The content, if its file is open and has the size that it must have.
+    fn kept(&self) -> Option<Kept> {
+        let kept = self.kept_files()?.get(&self.digest)?;
+        self.has_size(kept.stamp.size()).then_some(kept)
+    }
+
+    /// Lets a file that was opened stay open for other requests.
+    fn keep(&self, opened: &Opened, manifest: Option<Bytes>) {
+        if let (Some(files), Some(found)) = (self.kept_files(), opened.found) {
+            let kept = Kept {
+                file: opened.file.clone(),
+                stamp: opened.stamp.clone(),
+                manifest,
+            };
+            files.keep(self.digest, kept, found);
+        }
     }
 
     /// What a request is answered that asked for this file.
@@ -167,25 +293,40 @@ impl ContentFile {
         path_of(self.place.path(), &self.digest)
     }
 
-    fn look(&self) -> io::Result<(u64, Stamp)> {
+    fn look(&self) -> io::Result<Looked> {
         match &self.place {
             Place::Directory(_) => {
-                let (_, metadata) = directory::look(&self.path(), &self.digest)?;
-                Ok((metadata.len(), Stamp::of(&metadata)))
+                let (path, found) = (self.path(), Instant::now());
+                let (target, metadata) = directory::look(&path, &self.digest)?;
+                Ok(Looked {
+                    length: metadata.len(),
+                    stamp: Stamp::of(&metadata),
+                    found: (target == path).then_some(found),
+                })
             }
-            Place::Archive(archive) => archive.look(&self.digest),
+            Place::Archive(archive) => {
+                let (length, stamp) = archive.look(&self.digest)?;
+                Ok(Looked {
+                    length,
+                    stamp,
+                    found: None,
+                })
+            }
         }
     }
 
     fn open(&self) -> io::Result<Opened> {
         match &self.place {
             Place::Directory(_) => {
-                let (file, metadata) = directory::open_content(&self.path(), &self.digest)?;
+                let found = Instant::now();
+                let content = directory::open_content(&self.path(), &self.digest)?;
                 Ok(Opened {
-                    file: Arc::new(PositionedFile::new(file)),
+                    file: Arc::new(PositionedFile::new(content.file)),
                     at: 0,
-                    length: metadata.len(),
-                    stamp: Stamp::of(&metadata),
+                    length: content.metadata.len(),
+                    stamp: Stamp::of(&content.metadata),
+                    // Whether a link is still there does not show in the file.
+                    found: (!content.is_linked).then_some(found),
                 })
             }
             Place::Archive(archive) => archive.open_content(&self.digest),
@@ -201,6 +342,10 @@ impl ContentFile {
             }),
             _ => Ok(length),
         }
+    }
+
+    fn has_size(&self, length: u64) -> bool {
+        matches!(self.size, Size::AsFile) || self.size == Size::Stated(length)
     }
 
     fn checked_manifest(&self, length: u64) -> Result<u64, FileError> {

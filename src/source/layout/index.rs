@@ -1,6 +1,9 @@
 //! What a layout's `index.json` says.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::atomic::AtomicBool,
+};
 
 use super::{
     error::LayoutError,
@@ -25,10 +28,11 @@ pub(super) struct Index {
 }
 
 /// A piece of content that `index.json` lists.
-#[derive(Clone)]
 pub(super) struct IndexEntry {
     pub(super) media_type: MediaType,
     pub(super) size: Size,
+    /// Whether requests can go on from it: what it says, if it is a manifest, is known to the view.
+    pub(super) is_followed: AtomicBool,
 }
 
 impl Index {
@@ -76,6 +80,7 @@ impl Index {
                 place.insert(IndexEntry {
                     media_type: media_type.clone(),
                     size: Size::Stated(*size),
+                    is_followed: AtomicBool::new(false),
                 });
             }
             Entry::Occupied(mut place) => {

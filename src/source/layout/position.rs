@@ -5,6 +5,8 @@ use std::{
     io,
 };
 
+use super::stamp::Stamp;
+
 /// A file that is read by position. It has no cursor that two readers could share.
 #[derive(Debug)]
 pub(crate) struct PositionedFile {
@@ -25,6 +27,26 @@ impl PositionedFile {
 
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
+    }
+
+    /// The stamp of the file, as far as this machine has it without asking another; nothing where
+    /// that could block.
+    pub(super) fn stamp_now(&self) -> Option<Stamp> {
+        Stamp::now(&self.file)
+    }
+
+    /// Fills as much of the beginning of `piece` as can be had without waiting for a disk: nothing
+    /// where that cannot be told, or where reading fails.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_cached_at(&self, piece: &mut [u8], at: u64) -> usize {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let pieces = &mut [io::IoSliceMut::new(piece)];
+        preadv2(&self.file, pieces, at, ReadWriteFlags::NOWAIT).unwrap_or(0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn read_cached_at(&self, _: &mut [u8], _: u64) -> usize {
+        0
     }
 
     /// Fills `piece` from the place `at`.

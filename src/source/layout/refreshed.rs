@@ -88,6 +88,12 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         self.0.lock().value.clone()
     }
 
+    /// The last value that was made, of any age. Waits for nothing.
+    pub(super) fn last_made(&self) -> Option<Arc<T>> {
+        let state = self.0.lock();
+        state.made.and_then(|_| state.value.clone())
+    }
+
     /// A value that `judge` does not call stale, or one that began to be made during this call.
     pub(super) async fn get(&self, judge: fn(&T, Duration) -> Age) -> Result<Arc<T>, SourceError> {
         let asked = Instant::now();

@@ -1,7 +1,7 @@
 //! Whether a file changed since it was read.
 
 use std::{
-    fs::Metadata,
+    fs::{File, Metadata},
     io::Read,
     path::Path,
     time::{Duration, SystemTime},
@@ -61,16 +61,45 @@ pub(super) struct Stamp {
     changed: Option<SystemTime>,
     /// The device and the inode: a file that was moved here may be old.
     identity: Option<(u64, u64)>,
+    /// How many names it has: none, once it is deleted.
+    names: Option<u64>,
 }
 
 impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
-            modified: metadata.modified().ok(),
+            modified: modified(metadata),
             changed: changed(metadata),
             identity: identity(metadata),
+            names: names(metadata),
         }
+    }
+
+    /// That of an open file, as far as this machine has it without asking another; nothing where
+    /// that could block.
+    #[cfg(target_os = "linux")]
+    pub(super) fn now(file: &File) -> Option<Self> {
+        use rustix::fs::{AtFlags, StatxFlags, makedev, statx};
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let file = statx(file, c"", flags, StatxFlags::BASIC_STATS).ok()?;
+        let device = makedev(file.stx_dev_major, file.stx_dev_minor);
+        Some(Self {
+            size: file.stx_size,
+            modified: time(file.stx_mtime.tv_sec, file.stx_mtime.tv_nsec.into()),
+            changed: time(file.stx_ctime.tv_sec, file.stx_ctime.tv_nsec.into()),
+            identity: Some((device, file.stx_ino)),
+            names: Some(file.stx_nlink.into()),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn now(_: &File) -> Option<Self> {
+        None
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.names == Some(0)
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -137,11 +166,28 @@ pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
 }
 
 #[cfg(unix)]
+fn modified(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    time(metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[cfg(unix)]
 fn changed(metadata: &Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt;
-    let seconds = u64::try_from(metadata.ctime()).ok()?;
-    let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+    time(metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(unix)]
+fn names(metadata: &Metadata) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Some(metadata.nlink())
+}
+
+/// A time of a file; nothing if it is before 1970.
+#[cfg(unix)]
+fn time(seconds: i64, nanoseconds: i64) -> Option<SystemTime> {
+    let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 #[cfg(not(unix))]
@@ -150,7 +196,17 @@ pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
 }
 
 #[cfg(not(unix))]
+fn modified(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
+}
+
+#[cfg(not(unix))]
 fn changed(_: &Metadata) -> Option<SystemTime> {
+    None
+}
+
+#[cfg(not(unix))]
+fn names(_: &Metadata) -> Option<u64> {
     None
 }
 

@@ -12,6 +12,7 @@ use super::{
     super::{MissingContent, SourceError},
     catalog::Catalog,
     error::LayoutError,
+    kept::KeptFiles,
     marker::{self, is_layout},
     refreshed::{Age, Refreshed, on_blocking_thread},
     view::{Layout, View, WhenGone},
@@ -23,6 +24,7 @@ const FEW: usize = 64;
 
 pub(super) struct Tree {
     root: PathBuf,
+    kept: Arc<KeptFiles>,
     known: Mutex<Known>,
     catalog: Refreshed<Catalog>,
 }
@@ -40,15 +42,17 @@ impl Tree {
         let looked = Instant::now();
         let catalog =
             Catalog::of(&root, None).map_err(|error| LayoutError::unreadable(&root, error))?;
+        let kept = Arc::new(KeptFiles::default());
         let mut layouts = HashMap::new();
         for name in &catalog.names {
-            let layout = Layout::open(&root.join(name.as_str()), WhenGone::Forget)?;
+            let layout = Layout::open(&root.join(name.as_str()), WhenGone::Forget, &kept)?;
             layouts.insert(name.clone(), Arc::new(layout));
         }
         let room = FEW.max(2 * layouts.len());
         let catalog = Refreshed::made(catalog, looked, Catalog::next(root.clone()));
         Ok(Self {
             root,
+            kept,
             known: Mutex::new(Known { layouts, room }),
             catalog,
         })
@@ -105,7 +109,7 @@ impl Tree {
         if self.lock().is_full() {
             self.forget_those_gone();
         }
-        let layout = || Arc::new(Layout::unread(&path, WhenGone::Forget));
+        let layout = || Arc::new(Layout::unread(&path, WhenGone::Forget, &self.kept));
         let mut known = self.lock();
         Ok(Some(
             known.layouts.entry(name).or_insert_with(layout).clone(),

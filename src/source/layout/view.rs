@@ -3,17 +3,22 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
+
+use bytes::Bytes;
 
 use super::{
     super::{MissingContent, SourceError},
     archive::Archive,
+    content::Content,
     error::LayoutError,
-    file::{ContentFile, FileError, Place, Size},
-    index::{Index, IndexEntry},
+    file::{ContentFile, FileError, LayoutDirectory, Place, Size},
+    index::Index,
+    kept::{KeptFiles, KeptOfLayout},
     marker,
+    reached::{Child, Reached},
     refreshed::{Age, Refreshed, on_blocking_thread},
     stamp::{Seen, read_if_changed},
     verified::Verified,
@@ -56,20 +61,26 @@ pub(super) struct Snapshot {
 
 impl Layout {
     /// The layout at `path`, which must be one. Blocks.
-    pub(super) fn open(path: &Path, when_gone: WhenGone) -> Result<Self, LayoutError> {
+    pub(super) fn open(
+        path: &Path,
+        when_gone: WhenGone,
+        kept: &Arc<KeptFiles>,
+    ) -> Result<Self, LayoutError> {
         let looked = Instant::now();
         if !path.is_file() {
             marker::check(path)?;
         }
         let mut snapshot = Snapshot::default();
-        snapshot.look(path)?;
-        let look = Snapshot::next(path, when_gone);
+        let kept = kept.of_layout();
+        snapshot.look(path, &kept)?;
+        let look = Snapshot::next(path, when_gone, kept);
         Ok(Self(Refreshed::made(snapshot, looked, look)))
     }
 
     /// The layout in the directory `path`, read at first need.
-    pub(super) fn unread(path: &Path, when_gone: WhenGone) -> Self {
-        Self(Refreshed::unmade(None, Snapshot::next(path, when_gone)))
+    pub(super) fn unread(path: &Path, when_gone: WhenGone, kept: &Arc<KeptFiles>) -> Self {
+        let look = Snapshot::next(path, when_gone, kept.of_layout());
+        Self(Refreshed::unmade(None, look))
     }
 
     /// The layout as it was at most a second ago.
@@ -90,6 +101,7 @@ impl Snapshot {
     fn next(
         path: &Path,
         when_gone: WhenGone,
+        kept: KeptOfLayout,
     ) -> impl Fn(Option<Arc<Self>>) -> Arc<Self> + Send + Sync + 'static {
         let path = path.to_owned();
         move |before| {
@@ -101,7 +113,7 @@ impl Snapshot {
             });
             if when_gone == WhenGone::Forget && marker::is_gone(&path) {
                 next.gone = true;
-            } else if let Err(error) = next.look(&path) {
+            } else if let Err(error) = next.look(&path, &kept) {
                 let failure = with_causes(&error);
                 if before.and_then(|before| before.failure.clone()).as_ref() != Some(&failure) {
                     trace::layout_failed(&failure);
@@ -113,7 +125,7 @@ impl Snapshot {
     }
 
     /// Reads what changed since the last look. What is a file is an archive.
-    fn look(&mut self, path: &Path) -> Result<(), LayoutError> {
+    fn look(&mut self, path: &Path, kept: &KeptOfLayout) -> Result<(), LayoutError> {
         if path.is_file() {
             return self.look_into_archive(path);
         }
@@ -127,7 +139,8 @@ impl Snapshot {
             .is_none_or(|before| !before.same_content(&seen));
         if is_new {
             marker::check(path)?;
-            self.show(Place::Directory(path.into()), &bytes)?;
+            let directory = LayoutDirectory::new(path).keeping(kept.clone());
+            self.show(Place::Directory(directory), &bytes)?;
         }
         self.seen = Some(seen);
         Ok(())
@@ -156,9 +169,10 @@ impl Snapshot {
     }
 }
 
-/// A layout as it was at one moment. It never changes.
+/// A layout as it was at one moment. It never changes; more of it gets known.
 pub(super) struct View {
     index: Arc<Index>,
+    reached: Arc<Reached>,
     walk: Refreshed<Walk>,
     verified: Arc<Verified>,
 }
@@ -167,10 +181,40 @@ pub(super) struct View {
 pub(super) struct FoundManifest {
     pub(super) media_type: MediaType,
     pub(super) file: ContentFile,
-    pub(super) verified: Arc<Verified>,
+    view: Arc<View>,
+    /// Whether the view knows what it says.
+    is_followed: bool,
+    /// The bytes, if they were read to find it.
+    bytes: Option<Bytes>,
 }
 
 impl FoundManifest {
+    /// The bytes, if they are at hand and nothing is left to be learnt from them.
+    pub(super) fn bytes_now(&self) -> Option<Bytes> {
+        if !self.is_followed {
+            return None;
+        }
+        self.bytes.clone().or_else(|| self.file.manifest_now())
+    }
+
+    /// The bytes, verified. What they say is known to the view then. Blocks.
+    pub(super) fn read(&self) -> Result<Bytes, FileError> {
+        let bytes = self.view.verified.read(&self.file)?;
+        if !self.is_followed {
+            self.view
+                .follow(&self.file.digest, &self.media_type, &bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// The length of the file, which has the right content. Blocks.
+    pub(super) fn length(&self) -> Result<u64, FileError> {
+        match self.is_followed {
+            true => self.view.verified.length(&self.file),
+            false => Ok(self.read()?.len() as u64),
+        }
+    }
+
     /// Looks at the file on a blocking thread, and answers for it if that fails.
     pub(super) async fn on_file<T: Send + 'static>(
         self,
@@ -186,13 +230,21 @@ impl FoundManifest {
 
 impl View {
     fn new(index: Index, before: Option<&Self>) -> Self {
-        let index = Arc::new(index);
-        let of_walk = index.clone();
+        let (index, reached) = (Arc::new(index), Arc::new(Reached::default()));
+        let of_walk = (index.clone(), reached.clone());
         // What the walk through the view before found is still true of what has the same digest.
         let seed = before.and_then(|before| before.walk.last());
-        let walk = move |before: Option<Arc<Walk>>| Arc::new(Walk::of(&of_walk, before.as_deref()));
+        let walk = move |before: Option<Arc<Walk>>| {
+            let (index, reached) = &of_walk;
+            let walk = Walk::of(index, before.as_deref(), reached);
+            if walk.is_complete() {
+                reached.forget();
+            }
+            Arc::new(walk)
+        };
         Self {
             index,
+            reached,
             walk: Refreshed::unmade(seed, walk),
             verified: Arc::default(),
         }
@@ -202,9 +254,10 @@ impl View {
         &self.index.tags
     }
 
-    /// The manifest that `reference` names. One that stands in `index.json` needs no walk.
+    /// The manifest that `reference` names. One that stands in `index.json` needs no walk, nor does
+    /// one that requests have led to.
     pub(super) async fn manifest(
-        &self,
+        self: &Arc<Self>,
         reference: &Reference,
     ) -> Result<FoundManifest, SourceError> {
         let missing = SourceError::NotFound(MissingContent::Manifest);
@@ -215,34 +268,86 @@ impl View {
                 None => return Err(missing),
             },
         };
-        if let Some(IndexEntry { media_type, size }) = self.index.entries.get(digest)
-            && media_type.is_manifest()
-        {
+        let entry = self.index.entries.get(digest);
+        if let Some(entry) = entry.filter(|entry| entry.media_type.is_manifest()) {
             return Ok(FoundManifest {
-                media_type: media_type.clone(),
-                file: self.file(digest, *size, true),
-                verified: self.verified.clone(),
+                is_followed: entry.is_followed.load(Ordering::Acquire),
+                ..self.found(&entry.media_type, self.file(digest, entry.size, true))
             });
         }
-        let found = |walk: &Walk| {
+        let walked = |walk: &Walk| {
             let manifest = walk.manifests.get(digest)?;
+            let file = self.file(digest, manifest.size, manifest.required);
             Some(FoundManifest {
-                media_type: manifest.media_type.clone(),
-                file: self.file(digest, manifest.size, manifest.required),
-                verified: self.verified.clone(),
+                is_followed: manifest.read.is_some() || self.reached.content(digest).is_some(),
+                ..self.found(&manifest.media_type, file)
             })
         };
-        self.find(digest, found).await?.ok_or(missing)
+        if let Some(found) = self.walked(digest, walked) {
+            return Ok(found);
+        }
+        // What `index.json` lists has the type that is given there.
+        if entry.is_none()
+            && let Some(child) = self.reached.child(digest)
+            && let Some(found) = self.child(digest, child).await?
+        {
+            return Ok(found);
+        }
+        self.find(digest, walked).await?.ok_or(missing)
     }
 
-    /// The blob with `digest`.
-    pub(super) async fn blob(&self, digest: &Digest) -> Result<ContentFile, SourceError> {
-        let found = |walk: &Walk| {
+    /// A manifest that an index has led to, and `index.json` does not list, unless only a walk can
+    /// tell what it is.
+    async fn child(
+        self: &Arc<Self>,
+        digest: &Digest,
+        child: Child,
+    ) -> Result<Option<FoundManifest>, SourceError> {
+        let found = || self.found(&child.media_type, self.file(digest, child.size, false));
+        let (mut content, mut bytes) = (child.content, None);
+        if content.is_none() {
+            bytes = match found().on_file(FoundManifest::read).await {
+                Ok(bytes) => Some(bytes),
+                // No index says that it has to be there.
+                Err(absent @ SourceError::NotFound(_)) => return Err(absent),
+                Err(_) => return Ok(None),
+            };
+            content = self.reached.content(digest);
+        }
+        // Indexes that nobody has read may give it another type. The walk prefers its own.
+        let is_own = |content: Arc<Content>| content.own_type.as_ref() == Some(&child.media_type);
+        Ok(content.is_some_and(is_own).then(|| FoundManifest {
+            is_followed: true,
+            bytes,
+            ..found()
+        }))
+    }
+
+    /// Does `work` with the blob that has `digest`. One that requests have led to needs no walk.
+    pub(super) async fn with_blob<T, F: Future<Output = Result<T, SourceError>>>(
+        &self,
+        digest: &Digest,
+        work: impl Fn(ContentFile) -> F,
+    ) -> Result<T, SourceError> {
+        let walked = |walk: &Walk| {
             let blob = walk.blobs.get(digest)?;
             Some(self.file(digest, blob.size, blob.required))
         };
-        let found = self.find(digest, found).await?;
-        found.ok_or(SourceError::NotFound(MissingContent::Blob))
+        if let Some(file) = self.walked(digest, walked) {
+            return work(file).await;
+        }
+        let mut failure = SourceError::NotFound(MissingContent::Blob);
+        if let Some(size) = self.reached.blob(digest) {
+            match work(self.file(digest, size, true)).await {
+                // Manifests that nobody has read may give it another size, or have to have it.
+                Err(error @ (SourceError::Backend(_) | SourceError::NotFound(_))) => {
+                    failure = error;
+                }
+                done => return done,
+            }
+        }
+        let file = self.find(digest, walked).await?.ok_or(failure)?;
+        work(file).await
     }
 
     /// The walk, as complete as it can be now.
@@ -255,6 +360,12 @@ impl View {
             }
         };
         self.walk.get(age).await
+    }
+
+    /// What `look` finds in the last walk, if there is one that can tell what the content is.
+    fn walked<T>(&self, digest: &Digest, look: impl Fn(&Walk) -> Option<T>) -> Option<T> {
+        let walk = self.walk.last_made()?;
+        walk.tells_type_of(digest).then(|| look(&walk)).flatten()
     }
 
     /// What `look` finds. Only a walk that does not have it, or cannot tell what it is, and is not
@@ -282,6 +393,28 @@ impl View {
             }
         }
         Ok(found)
+    }
+
+    /// Lets requests go on from a manifest that was read.
+    fn follow(&self, digest: &Digest, stated: &MediaType, bytes: &Bytes) {
+        let walk = self.walk.last_made();
+        if walk.is_none_or(|walk| walk.content(digest).is_none()) {
+            let parse = || Content::of(*digest, stated, bytes.clone());
+            self.reached.follow(*digest, parse);
+        }
+        if let Some(entry) = self.index.entries.get(digest) {
+            entry.is_followed.store(true, Ordering::Release);
+        }
+    }
+
+    fn found(self: &Arc<Self>, media_type: &MediaType, file: ContentFile) -> FoundManifest {
+        FoundManifest {
+            media_type: media_type.clone(),
+            file,
+            view: self.clone(),
+            is_followed: false,
+            bytes: None,
+        }
     }
 
     fn file(&self, digest: &Digest, size: Size, required: bool) -> ContentFile {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
+    mem,
     sync::Arc,
 };
 
@@ -11,6 +12,7 @@ use super::{
     faults::Faults,
     file::{ContentFile, FileError, Size},
     index::{Index, IndexEntry},
+    reached::Reached,
 };
 use crate::{
     descriptor::Descriptor, digest::Digest, media_type::MediaType, text::with_causes, trace,
@@ -37,7 +39,7 @@ pub(super) struct ReachedManifest {
     pub(super) size: Size,
     pub(super) required: bool,
     /// What it says, if it was there.
-    read: Option<Arc<Content>>,
+    pub(super) read: Option<Arc<Content>>,
 }
 
 /// A blob that was reached.
@@ -63,13 +65,16 @@ impl Walk {
     /// Walks through everything that `index` leads to. Blocks.
     ///
     /// The queue and the set of what was reached bound the walk, however deep indexes are nested.
-    pub(super) fn of(index: &Index, before: Option<&Self>) -> Self {
+    /// What the walk `before` read, or requests did, is not read again.
+    pub(super) fn of(index: &Index, before: Option<&Self>, reached: &Reached) -> Self {
         let mut walking = Walking {
             index,
             before,
+            reached,
             walk: Self::default(),
             untyped: HashMap::new(),
             queue: VecDeque::new(),
+            disputed: Vec::new(),
         };
         for (digest, entry) in &index.entries {
             walking.entry(digest, entry);
@@ -77,6 +82,7 @@ impl Walk {
         while let Some(digest) = walking.queue.pop_front() {
             walking.visit(&digest);
         }
+        walking.settle();
         let walk = walking.walk;
         let layout = index.place.path();
         let troubles = before.map(|before| &before.troubles);
@@ -107,7 +113,7 @@ impl Walk {
     }
 
     /// What the content with `digest` says, if it was read.
-    fn content(&self, digest: &Digest) -> Option<&Arc<Content>> {
+    pub(super) fn content(&self, digest: &Digest) -> Option<&Arc<Content>> {
         let of_manifest = self.manifests.get(digest).map(|found| &found.read);
         let of_blob = self.blobs.get(digest).map(|found| &found.read);
         let mut read = of_manifest.into_iter().chain(of_blob);
@@ -118,18 +124,23 @@ impl Walk {
 struct Walking<'a> {
     index: &'a Index,
     before: Option<&'a Walk>,
+    reached: &'a Reached,
     walk: Walk,
     /// What the untyped entries of nested indexes are.
     untyped: HashMap<Digest, Kind>,
     /// Manifests that were reached and not visited.
     queue: VecDeque<Digest>,
+    /// The types that indexes give manifests that were reached with another.
+    disputed: Vec<(Digest, MediaType)>,
 }
 
 impl Walking<'_> {
     /// An entry of `index.json`. One whose media type does not tell what it is is a manifest if it
     /// is a JSON object.
     fn entry(&mut self, digest: &Digest, entry: &IndexEntry) {
-        let IndexEntry { media_type, size } = entry;
+        let IndexEntry {
+            media_type, size, ..
+        } = entry;
         if media_type.is_manifest() {
             return self.reach_manifest(digest, *size, media_type, true);
         }
@@ -261,6 +272,31 @@ impl Walking<'_> {
                 let manifest = place.get_mut();
                 manifest.size = manifest.size.and(size);
                 manifest.required |= required;
+                if manifest.media_type != *media_type {
+                    self.disputed.push((*digest, media_type.clone()));
+                }
+            }
+        }
+    }
+
+    /// Where indexes disagree on the type of a manifest, the one that it has itself is right, and
+    /// else the first: so whoever has read only one of them can tell. What `index.json` lists has
+    /// the type that is given there.
+    fn settle(&mut self) {
+        for (digest, media_type) in mem::take(&mut self.disputed) {
+            let Some(manifest) = self.walk.manifests.get(&digest) else {
+                continue;
+            };
+            let is_own = |content: &Arc<Content>| content.own_type.as_ref() == Some(&media_type);
+            let is_right = manifest.read.as_ref().is_some_and(is_own)
+                && manifest.media_type != media_type
+                && !self.index.entries.contains_key(&digest);
+            if is_right && let Ok(content) = self.read(&digest, &media_type) {
+                // It leads to the same, and is another entry in the list of its subject's referrers.
+                self.follow(&digest, content);
+                if let Some(manifest) = self.walk.manifests.get_mut(&digest) {
+                    manifest.media_type = media_type;
+                }
             }
         }
     }
@@ -286,11 +322,11 @@ impl Walking<'_> {
             size: Size::AsFile,
             required: true,
         };
-        if let Some(content) = self.before.and_then(|walk| walk.content(digest))
-            && content.stated == *stated
-        {
+        let of_before = self.before.and_then(|walk| walk.content(digest)).cloned();
+        let known = of_before.into_iter().chain(self.reached.content(digest));
+        if let Some(content) = known.into_iter().find(|content| content.stated == *stated) {
             file.manifest_stamp()?;
-            return Ok(content.clone());
+            return Ok(content);
         }
         let (bytes, _) = file.read_manifest()?;
         Ok(Arc::new(Content::of(*digest, stated, bytes)))
