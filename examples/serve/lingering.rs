@@ -19,32 +19,36 @@ use tokio::{
 /// How long a client that is still sending may take to read its answer.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// A connection that can linger: after it was shut down, it takes and drops what still arrives,
-/// until the client closes it too, or has had [`LONGEST`] to do so.
+/// A connection that lingers if its client may be still sending: after it was shut down, it takes and
+/// drops what still arrives, until the client closes it too, or has had [`LONGEST`] to do so.
 ///
 /// To close a socket while bytes arrive resets the connection. A client in the middle of an upload
 /// then reports a broken pipe, and not the answer that it was too large (protocol 88).
 pub(crate) struct Lingering<S> {
     stream: S,
-    lingers: Lingers,
+    sending: Sending,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// Whether a connection lingers when it is shut down: its client may be still sending.
+/// Whether the client of a connection may be sending a body.
 #[derive(Clone, Default)]
-pub(crate) struct Lingers(Arc<AtomicBool>);
+pub(crate) struct Sending(Arc<AtomicBool>);
 
-impl Lingers {
-    pub(crate) fn set(&self, lingers: bool) {
-        self.0.store(lingers, Ordering::Relaxed);
+impl Sending {
+    pub(crate) fn set(&self, is_sending: bool) {
+        self.0.store(is_sending, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
 impl<S> Lingering<S> {
-    pub(crate) fn new(stream: S, lingers: Lingers) -> Self {
+    pub(crate) fn new(stream: S, sending: Sending) -> Self {
         Self {
             stream,
-            lingers,
+            sending,
             deadline: None,
         }
     }
@@ -89,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         let this = &mut *self;
         if this.deadline.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.lingers.0.load(Ordering::Relaxed) {
+            if !this.sending.get() {
                 return Poll::Ready(Ok(()));
             }
         }

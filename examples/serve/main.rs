@@ -171,12 +171,15 @@ async fn store(args: &Args) -> Result<DynStore, BoxError> {
     Ok(DynStore::new(repositories))
 }
 
-/// Serves a registry, and logs what it answers.
+/// Serves a registry, and logs what it answers if anybody wants to know.
 async fn serve<S: BlobStore>(
     registry: OciRegistryService<S>,
     listener: TcpListener,
     stop: mpsc::Receiver<()>,
 ) -> bool {
+    if !tracing::enabled!(Level::INFO) {
+        return server::serve(listener, registry, stop).await;
+    }
     let registry = ServiceBuilder::new()
         .layer(
             TraceLayer::new_for_http()

@@ -11,13 +11,18 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tower_oci::{BoxError, Operation};
 
-use self::lingering::{Lingering, Lingers};
+use self::{
+    lingering::{Lingering, Sending},
+    read_ahead::ReadAhead,
+};
 
 #[path = "lingering.rs"]
 mod lingering;
+#[path = "read_ahead.rs"]
+mod read_ahead;
 
 /// How long running requests may take to finish once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -33,6 +38,9 @@ const HEAD: Duration = Duration::from_secs(30);
 const MAX_BUFFER: usize = 16 << 10;
 
 /// Serves `service` until `stop` says so, and then until running requests have finished.
+///
+/// It has to be ready always, as [`tower_oci::OciRegistryService`] and what only stands around it
+/// are: nobody asks it before a request.
 ///
 /// Returns `false` if it did not wait for all of them: after [`GRACE`], or because `stop` said so
 /// again (or its sender is gone).
@@ -65,20 +73,15 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let lingers = Lingers::default();
-        let stream = TokioIo::new(Lingering::new(stream, lingers.clone()));
+        let sending = Sending::default();
+        let stream = ReadAhead::new(stream, sending.clone());
+        let stream = TokioIo::new(Lingering::new(stream, sending.clone()));
         let service = service.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let has_body = !request.body().is_end_stream();
-            let answer = service.clone().oneshot(request);
-            let lingers = lingers.clone();
-            async move {
-                let response = answer.await?;
-                // An answer may come before all of the body was read, whether it is one of refusal or
-                // not: a client that is still sending then has not read it yet.
-                lingers.set(has_body);
-                Ok::<_, Infallible>(response)
-            }
+            // An answer may come before all of the body was read, whether it is one of refusal or
+            // not: a client that is still sending then has not read it yet.
+            sending.set(!request.body().is_end_stream());
+            service.clone().call(request)
         });
         let connection = http.serve_connection(stream, service);
         let connection = connections.watch(connection);
