@@ -1,6 +1,7 @@
 //! Bodies: what sources hand out, and what the service answers with.
 
 use std::{
+    any::Any,
     fmt,
     future::poll_fn,
     ops::Range,
@@ -66,12 +67,22 @@ impl Body for BytesBody {
 pub struct DynBody(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>);
 
 impl DynBody {
-    /// Hides the type of `body`. Data that is no [`Bytes`] is copied.
+    /// Hides the type of `body`. Data that is no [`Bytes`] is copied. A body whose type is hidden
+    /// already stays as it is.
     pub fn new<B>(body: B) -> Self
     where
         B: Body<Error: Into<BoxError>> + Send + 'static,
     {
-        Self(Box::pin(Boxed { body }))
+        let mut body = Some(body);
+        let hidden = (&mut body as &mut dyn Any)
+            .downcast_mut()
+            .and_then(Option::take);
+        match (hidden, body) {
+            (Some(hidden), _) => hidden,
+            (None, Some(body)) => Self(Box::pin(Boxed { body })),
+            // What was not taken is there.
+            (None, None) => Self::new(BytesBody::default()),
+        }
     }
 }
 

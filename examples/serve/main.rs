@@ -25,8 +25,8 @@ use tokio::{
 use tower::ServiceBuilder;
 use tower_http::trace::{DefaultMakeSpan, TraceLayer};
 use tower_oci::{
-    BlobStore, BoxError, DynStore, LayoutSource, MemoryStore, OciRegistryService, RepositoryName,
-    testing::DiscardStore,
+    BlobStore, BoxError, DynStore, LayoutSource, MemoryStore, OciRegistryService, ReadOnly,
+    RepositoryName, testing::DiscardStore,
 };
 use tracing::{Level, level_filters::LevelFilter};
 
@@ -156,6 +156,9 @@ async fn store(args: &Args) -> Result<DynStore, BoxError> {
     let layouts: Vec<(RepositoryName, &str)> = layouts.collect::<Result<_, _>>()?;
     let names: Vec<RepositoryName> = layouts.iter().map(|(name, _)| name.clone()).collect();
     let layouts = LayoutSource::open(layouts).await?;
+    if args.read_only && args.mirrors.is_empty() {
+        return Ok(DynStore::new(ReadOnly::new(layouts)));
+    }
     let mut repositories = Repositories::new(pushed);
     for name in names {
         let added = repositories.add(name, layouts.clone());

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What a body reads at a time, and what it reads for a reader that still has the piece before.
-const PIECE: usize = 65_536;
+const PIECE: usize = 98_304;
 const SMALL_PIECE: usize = 16_384;
 
 /// A layout with one layer.

@@ -2,8 +2,9 @@ use std::{
     fmt,
     future::Future,
     io,
+    num::NonZeroU64,
     ops::Range,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -12,23 +13,31 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     runtime::Handle,
-    task::{JoinHandle, coop::poll_proceed},
+    task::{JoinHandle, yield_now},
 };
 
 use super::{file::Opened, position::PositionedFile};
 use crate::digest::Digest;
 
 /// How many bytes are read at a time for a reader that keeps up.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 96 << 10;
 
 /// The same for one that does not: it still has the piece before, or a part of it.
 const SMALL_PIECE: usize = 16 << 10;
+
+/// How many pieces are read without a wait before other tasks have their turn: with what it takes to
+/// send them, a tenth of a millisecond.
+const MOST_IN_TURN: usize = 3;
+
+/// How much the system is asked to read after a piece that was not in the page cache: what is sent
+/// meanwhile. It costs no memory of this process.
+const AHEAD: u64 = 4 << 20;
 
 /// The bytes of a blob's file, or a part of them, as [`LayoutSource`](super::LayoutSource) serves
 /// them.
 ///
 /// What the page cache has is read where the body is polled, which takes microseconds; anything else
-/// is read off the async threads. The body and its reader together hold one piece of 64 KiB, and a
+/// is read off the async threads. The body and its reader together hold one piece of 96 KiB, and a
 /// slow reader one or two of 16 KiB besides. If the file turns out shorter than it was, the body ends
 /// with an error.
 pub struct FileBody {
@@ -39,6 +48,8 @@ pub struct FileBody {
     next: Next,
     /// The last large piece, which is filled again once its reader has let go of it.
     lent: Option<Bytes>,
+    /// How many pieces were read without a wait since others had their turn.
+    in_turn: usize,
     runtime: Handle,
 }
 
@@ -57,12 +68,13 @@ enum Next {
 impl FileBody {
     /// A body of `range` of the content, with the first piece read. Blocks.
     pub(super) fn begin(
-        content: Opened,
+        content: &Opened,
         digest: Digest,
         range: Range<u64>,
         runtime: Handle,
     ) -> io::Result<Self> {
-        let mut body = Self::unread(content, digest, range, runtime);
+        let places = content.at + range.start..content.at + range.end;
+        let mut body = Self::unread(content.file.clone(), digest, places, runtime);
         if let Some(buffer) = body.buffer() {
             let at = body.take(buffer.len());
             body.next = Next::Read(read(&body.file, at, buffer, &digest)?);
@@ -70,27 +82,55 @@ impl FileBody {
         Ok(body)
     }
 
-    /// The same without blocking, if the first piece can be had like that.
+    /// The same of a whole file without blocking, if the first piece can be had like that.
     pub(super) fn begin_now(
-        content: Opened,
+        file: Arc<PositionedFile>,
         digest: Digest,
         range: Range<u64>,
         runtime: Handle,
     ) -> Option<Self> {
-        let mut body = Self::unread(content, digest, range, runtime);
+        let mut body = Self::unread(file, digest, range, runtime);
         if let Some(buffer) = body.buffer() {
             body.next = Next::Read(body.read_cached(buffer).ok()?);
         }
         Some(body)
     }
 
-    fn unread(content: Opened, digest: Digest, range: Range<u64>, runtime: Handle) -> Self {
+    /// A body of `bytes`, which are all of it.
+    pub(super) fn of_bytes(
+        file: Arc<PositionedFile>,
+        digest: Digest,
+        bytes: Bytes,
+        runtime: Handle,
+    ) -> Self {
+        let mut body = Self::unread(file, digest, 0..0, runtime);
+        if !bytes.is_empty() {
+            body.next = Next::Read(bytes);
+        }
+        body
+    }
+
+    /// The next bytes, if they are read already.
+    pub(super) fn at_hand(&self) -> Option<&Bytes> {
+        match &self.next {
+            Next::Read(piece) => Some(piece),
+            _ => None,
+        }
+    }
+
+    fn unread(
+        file: Arc<PositionedFile>,
+        digest: Digest,
+        unread: Range<u64>,
+        runtime: Handle,
+    ) -> Self {
         Self {
-            unread: content.at + range.start..content.at + range.end,
-            file: content.file,
+            file,
+            unread,
             digest,
             next: Next::Unread,
             lent: None,
+            in_turn: 0,
             runtime,
         }
     }
@@ -138,7 +178,14 @@ impl FileBody {
     fn read_elsewhere(&mut self, buffer: BytesMut) -> Next {
         let (length, file, digest) = (buffer.len(), self.file.clone(), self.digest);
         let at = self.take(length);
-        let read = move || read(&file, at, buffer, &digest);
+        let ahead = AHEAD.min(self.unread.end - self.unread.start);
+        let read = move || {
+            let piece = read(&file, at, buffer, &digest)?;
+            if let Some(ahead) = NonZeroU64::new(ahead) {
+                file.read_ahead(at + length as u64, ahead);
+            }
+            Ok(piece)
+        };
         let piece = self.runtime.spawn_blocking(read);
         Next::Reading { piece, length }
     }
@@ -153,14 +200,19 @@ impl FileBody {
                     return Poll::Ready(Some(piece.map_err(io::Error::other).flatten()));
                 }
                 Next::Unread => {
-                    // Otherwise a reader that never waits would keep other tasks waiting.
-                    let turn = ready!(poll_proceed(cx));
+                    if self.in_turn >= MOST_IN_TURN {
+                        self.in_turn = 0;
+                        // Its first poll wakes this task once the others, and what waits for I/O,
+                        // had their turn.
+                        let _ = pin!(yield_now()).poll(cx);
+                        return Poll::Pending;
+                    }
                     let Some(buffer) = self.buffer() else {
                         return Poll::Ready(None);
                     };
                     match self.read_cached(buffer) {
                         Ok(piece) => {
-                            turn.made_progress();
+                            self.in_turn += 1;
                             return Poll::Ready(Some(Ok(piece)));
                         }
                         Err(buffer) => self.next = self.read_elsewhere(buffer),

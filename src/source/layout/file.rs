@@ -19,7 +19,7 @@ use super::{
     position::PositionedFile,
     stamp::Stamp,
 };
-use crate::{digest::Digest, manifest::Manifest};
+use crate::{body::slice, digest::Digest, manifest::Manifest};
 
 /// What a layout is on disk.
 #[derive(Clone, Debug)]
@@ -64,6 +64,14 @@ impl fmt::Debug for LayoutDirectory {
 }
 
 impl Place {
+    /// The same, whose files do not stay open.
+    pub(super) fn unkept(self) -> Self {
+        match self {
+            Self::Directory(directory) => Self::Directory(LayoutDirectory::new(directory.path)),
+            archive => archive,
+        }
+    }
+
     /// The directory, or the archive's file.
     pub(super) fn path(&self) -> &Path {
         match self {
@@ -184,7 +192,7 @@ impl ContentFile {
         if opened.stamp.is_racy(now) {
             return Ok((bytes, None));
         }
-        self.keep(&opened, Some(bytes.clone()));
+        self.keep(&opened, Some(bytes.clone()), true);
         Ok((bytes, Some(opened.stamp)))
     }
 
@@ -198,7 +206,7 @@ impl ContentFile {
 
     /// The bytes of a manifest that was verified, if they are at hand.
     pub(super) fn manifest_now(&self) -> Option<Bytes> {
-        self.kept()?.manifest
+        self.kept()?.verified().cloned()
     }
 
     /// The length of the content, if it is at hand.
@@ -221,14 +229,17 @@ impl ContentFile {
         range: Option<ByteRange>,
         runtime: Handle,
     ) -> Result<BlobContent<FileBody>, SourceError> {
+        let now = SystemTime::now();
         let answer = |error| self.answer(error, MissingContent::Blob);
         let failed = |error| answer(self.failed(error));
         let opened = self.open().map_err(failed)?;
         let length = self.checked(opened.length).map_err(answer)?;
         let info = BlobInfo::seekable(length);
         let range = info.resolve(range)?;
-        self.keep(&opened, None);
-        let body = FileBody::begin(opened, self.digest, range.clone(), runtime).map_err(failed)?;
+        let body = FileBody::begin(&opened, self.digest, range.clone(), runtime).map_err(failed)?;
+        let bytes = body.at_hand().filter(|next| next.len() as u64 == length);
+        let settled = bytes.filter(|_| !opened.stamp.is_racy(now));
+        self.keep(&opened, settled.cloned(), false);
         Ok(BlobContent { info, range, body })
     }
 
@@ -238,20 +249,17 @@ impl ContentFile {
         range: Option<ByteRange>,
         runtime: Handle,
     ) -> Option<Result<BlobContent<FileBody>, SourceError>> {
-        let Kept { file, stamp, .. } = self.kept()?;
-        let info = BlobInfo::seekable(stamp.size());
+        let kept = self.kept()?;
+        let info = BlobInfo::seekable(kept.stamp.size());
         let range = match info.resolve(range) {
             Ok(range) => range,
             Err(error) => return Some(Err(error)),
         };
-        let opened = Opened {
-            file,
-            at: 0,
-            length: stamp.size(),
-            stamp,
-            found: None,
+        let (file, digest) = (kept.file.clone(), self.digest);
+        let body = match &kept.bytes {
+            Some(bytes) => FileBody::of_bytes(file, digest, slice(bytes, &range), runtime),
+            None => FileBody::begin_now(file, digest, range.clone(), runtime)?,
         };
-        let body = FileBody::begin_now(opened, self.digest, range.clone(), runtime)?;
         Some(Ok(BlobContent { info, range, body }))
     }
 
@@ -263,18 +271,19 @@ impl ContentFile {
     }
 
     /// The content, if its file is open and has the size that it must have.
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<Arc<Kept>> {
         let kept = self.kept_files()?.get(&self.digest)?;
         self.has_size(kept.stamp.size()).then_some(kept)
     }
 
     /// Lets a file that was opened stay open for other requests.
-    fn keep(&self, opened: &Opened, manifest: Option<Bytes>) {
+    fn keep(&self, opened: &Opened, bytes: Option<Bytes>, is_verified: bool) {
         if let (Some(files), Some(found)) = (self.kept_files(), opened.found) {
             let kept = Kept {
                 file: opened.file.clone(),
                 stamp: opened.stamp.clone(),
-                manifest,
+                bytes,
+                is_verified,
             };
             files.keep(self.digest, kept, found);
         }

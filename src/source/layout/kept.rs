@@ -21,8 +21,8 @@ const MOST_FILES: usize = 256;
 /// the disk keeps what is open, even if it was deleted.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// The largest manifest whose bytes are kept too: 16 MiB in all.
-const LARGEST_MANIFEST: usize = 64 << 10;
+/// The largest content whose bytes are kept too: 16 MiB in all.
+const LARGEST_CONTENT: usize = 64 << 10;
 
 /// How long a file is served before its path is looked at again. A change of the folders above it
 /// shows only there.
@@ -50,7 +50,7 @@ struct Files {
 }
 
 struct Entry {
-    content: Kept,
+    content: Arc<Kept>,
     since: Instant,
 }
 
@@ -62,13 +62,27 @@ pub(super) struct KeptOfLayout {
 }
 
 /// Content whose file is open.
-#[derive(Clone)]
 pub(super) struct Kept {
     pub(super) file: Arc<PositionedFile>,
     /// That of the file when it was opened.
     pub(super) stamp: Stamp,
-    /// All of a manifest, verified.
-    pub(super) manifest: Option<Bytes>,
+    /// All of it, if it is small, and was not changed shortly before.
+    pub(super) bytes: Option<Bytes>,
+    /// Whether these have the digest, as those of a manifest must.
+    pub(super) is_verified: bool,
+}
+
+impl Kept {
+    /// The bytes, if they are verified.
+    pub(super) fn verified(&self) -> Option<&Bytes> {
+        self.bytes.as_ref().filter(|_| self.is_verified)
+    }
+
+    /// Whether it is of the same file as `other`, and has all that that has.
+    fn includes(&self, other: &Self) -> bool {
+        let has = |kept: &Self| (kept.is_verified, kept.bytes.is_some());
+        self.stamp == other.stamp && has(self) >= has(other)
+    }
 }
 
 impl KeptFiles {
@@ -89,7 +103,7 @@ impl KeptFiles {
 impl KeptOfLayout {
     /// The content with `digest`, if its file is open, was found at its path a moment ago, and is
     /// still what it was. Waits for no disk.
-    pub(super) fn get(&self, digest: &Digest) -> Option<Kept> {
+    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Kept>> {
         let kept = {
             let files = self.all.lock();
             let entry = files.kept.get(&(self.layout, *digest))?;
@@ -102,7 +116,10 @@ impl KeptOfLayout {
     pub(super) fn verified(&self, digest: &Digest, stamp: &Stamp) -> Option<Bytes> {
         let files = self.all.lock();
         let content = &files.kept.get(&(self.layout, *digest))?.content;
-        content.manifest.clone().filter(|_| content.stamp == *stamp)
+        content
+            .verified()
+            .filter(|_| content.stamp == *stamp)
+            .cloned()
     }
 
     /// Keeps a file open that was found at its path at `since` or later, unless it is too large or
@@ -111,16 +128,18 @@ impl KeptOfLayout {
         if content.stamp.size() > LARGEST_FILE || content.stamp.is_deleted() {
             return;
         }
-        content
-            .manifest
-            .take_if(|bytes| bytes.len() > LARGEST_MANIFEST);
+        content.bytes.take_if(|bytes| bytes.len() > LARGEST_CONTENT);
+        let content = Arc::new(content);
         let key = (self.layout, digest);
         // To close a file may wait for the disk, and async threads wait for the lock: it comes after.
         let _closed = {
             let mut files = self.all.lock();
             let mut closed = files.sweep();
-            if files.has_room() || files.kept.contains_key(&key) {
-                closed.extend(files.kept.insert(key, Entry { content, since }));
+            let has_room = files.has_room();
+            match files.kept.get_mut(&key) {
+                Some(entry) if entry.content.includes(&content) => entry.since = since,
+                None if !has_room => {}
+                _ => closed.extend(files.kept.insert(key, Entry { content, since })),
             }
             closed
         };
@@ -135,7 +154,7 @@ impl KeptOfLayout {
             let closed = files.sweep();
             (is_renewed, files.has_room(), closed)
         };
-        is_renewed || stamp.size() > LARGEST_MANIFEST as u64 || !has_room
+        is_renewed || stamp.size() > LARGEST_CONTENT as u64 || !has_room
     }
 }
 
@@ -148,7 +167,7 @@ impl Files {
     fn renew(&mut self, key: &(u64, Digest), stamp: &Stamp, since: Instant) -> bool {
         match self.kept.get_mut(key) {
             Some(Entry { content, since: at })
-                if content.manifest.is_some() && content.stamp == *stamp =>
+                if content.verified().is_some() && content.stamp == *stamp =>
             {
                 *at = since;
                 true

@@ -49,6 +49,17 @@ impl PositionedFile {
         0
     }
 
+    /// Lets the system read what follows `at` into the page cache, if it likes to. May block.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_ahead(&self, at: u64, length: std::num::NonZeroU64) {
+        use rustix::fs::{Advice, fadvise};
+        // It is advice: what fails here fails again where it is read.
+        let _ = fadvise(&self.file, at, Some(length), Advice::WillNeed);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn read_ahead(&self, _: u64, _: std::num::NonZeroU64) {}
+
     /// Fills `piece` from the place `at`.
     #[cfg(unix)]
     pub(super) fn read_exact_at(&self, piece: &mut [u8], at: u64) -> io::Result<()> {

@@ -123,10 +123,10 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
 impl<T> State<T> {
     fn usable(&self, asked: Instant, judge: fn(&T, Duration) -> Age) -> Option<(Arc<T>, Age)> {
         let (value, made) = (self.value.as_ref()?, self.made?);
-        let age = if made >= asked {
-            Age::Fresh
-        } else {
-            judge(value, made.elapsed())
+        let age = match asked.checked_duration_since(made) {
+            // What began to be made since then is as new as it can be.
+            None | Some(Duration::ZERO) => Age::Fresh,
+            Some(age) => judge(value, age),
         };
         match age {
             Age::Stale => None,

@@ -317,7 +317,8 @@ impl Walking<'_> {
         // A wrong size is told to those who ask for the manifest. What it says is true all the
         // same, because its digest is.
         let file = ContentFile {
-            place: self.index.place.clone(),
+            // Nobody has asked for what it looks at.
+            place: self.index.place.clone().unkept(),
             digest: *digest,
             size: Size::AsFile,
             required: true,
