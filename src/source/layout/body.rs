@@ -180,11 +180,10 @@ impl FileBody {
         let at = self.take(length);
         let ahead = AHEAD.min(self.unread.end - self.unread.start);
         let read = move || {
-            let piece = read(&file, at, buffer, &digest)?;
             if let Some(ahead) = NonZeroU64::new(ahead) {
-                file.read_ahead(at + length as u64, ahead);
+                file.read_ahead(at, ahead.saturating_add(length as u64));
             }
-            Ok(piece)
+            read(&file, at, buffer, &digest)
         };
         let piece = self.runtime.spawn_blocking(read);
         Next::Reading { piece, length }
