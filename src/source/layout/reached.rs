@@ -1,7 +1,7 @@
 //! What requests have led to so far, before there is a walk.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -22,17 +22,10 @@ pub(super) struct Reached(Mutex<Contents>);
 struct Contents {
     /// The manifests that were read.
     read: HashMap<Digest, Arc<Content>>,
-    /// The manifests that those list.
-    children: HashMap<Digest, Listed>,
-    /// The blobs that those name.
+    /// The manifests that those list, with the type and the size that the first of them gives.
+    children: HashMap<Digest, (MediaType, Size)>,
+    /// The blobs that those name, with the size that the first of them gives.
     blobs: HashMap<Digest, Size>,
-}
-
-/// What the indexes that were read say of a manifest.
-struct Listed {
-    /// Nothing if they disagree.
-    media_type: Option<MediaType>,
-    size: Size,
 }
 
 /// A manifest that an index led to.
@@ -60,12 +53,12 @@ impl Reached {
         self.lock().read.get(digest).cloned()
     }
 
-    /// The manifest with `digest`, if indexes led to it that give it the same type.
+    /// The manifest with `digest`, if an index led to it.
     pub(super) fn child(&self, digest: &Digest) -> Option<Child> {
         let contents = self.lock();
-        let Listed { media_type, size } = contents.children.get(digest)?;
+        let (media_type, size) = contents.children.get(digest)?;
         Some(Child {
-            media_type: media_type.clone()?,
+            media_type: media_type.clone(),
             size: *size,
             content: contents.read.get(digest).cloned(),
         })
@@ -91,23 +84,12 @@ impl Reached {
 impl Contents {
     fn add(&mut self, digest: Digest, content: Arc<Content>) {
         for (child, size, media_type) in &content.children {
-            let size = Size::Stated(*size);
-            match self.children.entry(*child) {
-                Entry::Vacant(place) => {
-                    let media_type = Some(media_type.clone());
-                    place.insert(Listed { media_type, size });
-                }
-                Entry::Occupied(mut place) => {
-                    let listed = place.get_mut();
-                    listed.size = listed.size.and(size);
-                    listed.media_type.take_if(|known| known != media_type);
-                }
-            }
+            let listed = || (media_type.clone(), Size::Stated(*size));
+            self.children.entry(*child).or_insert_with(listed);
         }
         for (blob, size, _) in &content.blobs {
             let stated = Size::Stated(*size);
-            let size = self.blobs.entry(*blob).or_insert(stated);
-            *size = size.and(stated);
+            self.blobs.entry(*blob).or_insert(stated);
         }
         self.read.insert(digest, content);
     }

@@ -339,7 +339,7 @@ impl View {
         let mut failure = SourceError::NotFound(MissingContent::Blob);
         if let Some(size) = self.reached.blob(digest) {
             match work(self.file(digest, size, true)).await {
-                // Manifests that nobody has read may give it another size, or have to have it.
+                // Other manifests may give it another size, or not have to have it.
                 Err(error @ (SourceError::Backend(_) | SourceError::NotFound(_))) => {
                     failure = error;
                 }
