@@ -167,14 +167,12 @@ impl Digest {
     }
 
     fn write_digits<'a>(&self, digits: &'a mut [u8; MOST_DIGITS]) -> &'a str {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let bytes = self.as_bytes();
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 0xf)];
-        }
+        let digits = match &self.0 {
+            Hash::Sha256(bytes) => encode_hex(bytes, digits),
+            Hash::Sha512(bytes) => encode_hex(bytes, digits),
+        };
         // They are ASCII.
-        std::str::from_utf8(&digits[..bytes.len() * 2]).unwrap_or_default()
+        std::str::from_utf8(digits).unwrap_or_default()
     }
 
     /// Whether `content` has this digest.
@@ -248,21 +246,36 @@ fn is_lower_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
+/// Writes `2 * N` lower-case hexadecimal digits to the beginning of `digits`.
+fn encode_hex<'a, const N: usize>(bytes: &[u8; N], digits: &'a mut [u8; MOST_DIGITS]) -> &'a [u8] {
+    // Computed, and not looked up: processors do many of them at once.
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 0xf);
+    }
+    &digits[..2 * N]
+}
+
 /// The bytes of exactly `2 * N` lower-case hexadecimal digits.
 fn decode_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    const NONE: u8 = 0xff;
     let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => NONE,
     };
     if digits.len() != 2 * N {
         return None;
     }
-    let mut bytes = [0; N];
+    let (mut bytes, mut all) = ([0; N], 0);
+    // All of them, whatever the first one is: processors do many at once.
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
+        let (high, low) = (value(pair[0]), value(pair[1]));
+        *byte = high << 4 | low;
+        all |= high | low;
     }
-    Some(bytes)
+    (all != NONE).then_some(bytes)
 }
 
 /// The text is not a [`Digest`] that can be verified here.

@@ -183,11 +183,8 @@ impl<'a> Location<'a> {
         if trust_forwarded_prefix {
             let forwarded = forwarded_prefix(parts)?;
             if !forwarded.is_empty() {
-                location.prefix = format!("{forwarded}{}", location.prefix).into();
+                location.prefix = checked(format!("{forwarded}{}", location.prefix))?;
             }
-        }
-        if !is_prefix(&location.prefix) {
-            return Err(MountError::Prefix(Excerpt::of(&location.prefix)));
         }
         Ok(location)
     }
@@ -208,14 +205,13 @@ impl<'a> Location<'a> {
 
     /// A path whose beginning `outer` was taken away, and that has to begin with `/v2` itself.
     fn below_outer(outer: &'a str, path: &'a str) -> Result<Self, MountError> {
+        let elsewhere = || MountError::Elsewhere(format!("{outer}{API_ROOT}"));
+        let path = below(path, API_ROOT).ok_or_else(elsewhere)?;
         let prefix = match outer {
-            "" => Cow::Borrowed(API_ROOT),
-            outer => format!("{outer}{API_ROOT}").into(),
+            "" => API_ROOT.into(),
+            outer => checked(format!("{outer}{API_ROOT}"))?,
         };
-        match below(path, API_ROOT) {
-            None => Err(MountError::Elsewhere(prefix.into_owned())),
-            Some(path) => Ok(Self { prefix, path }),
-        }
+        Ok(Self { prefix, path })
     }
 
     #[cfg(not(feature = "axum"))]
@@ -244,7 +240,7 @@ impl<'a> Location<'a> {
             })?;
         if has_root {
             Ok(Self {
-                prefix: outer.into(),
+                prefix: checked(outer)?,
                 path: arrived,
             })
         } else {
@@ -270,6 +266,15 @@ fn taken_away<'a>(original: &'a str, arrived: &str) -> Option<&'a str> {
 fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// A prefix that a request has led to, if links can begin with it.
+fn checked<'a>(prefix: impl Into<Cow<'a, str>>) -> Result<Cow<'a, str>, MountError> {
+    let prefix = prefix.into();
+    match is_prefix(&prefix) {
+        true => Ok(prefix),
+        false => Err(MountError::Prefix(Excerpt::of(&prefix))),
+    }
 }
 
 /// What a proxy took away, from `X-Forwarded-Prefix`.

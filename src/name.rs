@@ -47,7 +47,8 @@ impl FromStr for RepositoryName {
     type Err = InvalidName;
 
     fn from_str(name: &str) -> Result<Self, InvalidName> {
-        if name.len() <= Self::MAX_LENGTH && name.split('/').all(is_name_component) {
+        let mut components = name.as_bytes().split(|&byte| byte == b'/');
+        if name.len() <= Self::MAX_LENGTH && components.all(is_name_component) {
             Ok(Self(name.into()))
         } else {
             Err(InvalidName(Excerpt::of(name)))
@@ -56,20 +57,21 @@ impl FromStr for RepositoryName {
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-fn is_name_component(component: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = component.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
-        return false;
-    };
-    is_word(first)
-        && is_word(last)
-        && bytes
-            .split(|&byte| is_word(byte))
-            .all(|separator| match separator {
-                [] | b"." | b"_" | b"__" => true,
-                dashes => dashes.iter().all(|&byte| byte == b'-'),
-            })
+fn is_name_component(mut component: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    loop {
+        let word = component.iter().take_while(|byte| is_word(byte)).count();
+        let rest = &component[word..];
+        let separator = rest.iter().take_while(|byte| !is_word(byte)).count();
+        match &rest[..separator] {
+            _ if word == 0 => return false,
+            [] => return true,
+            b"." | b"_" | b"__" => {}
+            dashes if dashes.iter().all(|&byte| byte == b'-') => {}
+            _ => return false,
+        }
+        component = &rest[separator..];
+    }
 }
 
 /// The text is not a [`RepositoryName`].
@@ -178,7 +180,7 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(reference: &str) -> Result<Self, InvalidReference> {
-        if reference.contains(':') {
+        if reference.as_bytes().contains(&b':') {
             Ok(Self::Digest(reference.parse()?))
         } else {
             Ok(Self::Tag(reference.parse()?))

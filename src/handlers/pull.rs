@@ -92,8 +92,7 @@ impl<S: BlobStore> Call<'_, S> {
         digest: &Digest,
     ) -> Answer<S::Body> {
         let entity = Entity::of_blob(*digest);
-        let conditions = Conditions::of(self.headers());
-        if conditions.judge(digest) != Verdict::Proceed {
+        if Conditions::of(self.headers()).judge(digest) != Verdict::Proceed {
             // Existence is decided first, and needs no open blob.
             return self.head_blob(repository, digest).await;
         }

@@ -68,8 +68,8 @@ impl<'a> Endpoint<'a> {
             "/_catalog" => return Some(Self::Catalog),
             _ => path.strip_prefix('/')?,
         };
-        let (rest, last) = path.rsplit_once('/')?;
-        let (name, kind) = rest.rsplit_once('/')?;
+        let (rest, last) = split_last(path)?;
+        let (name, kind) = split_last(rest)?;
         Some(match (kind, last) {
             ("manifests", reference) if !reference.is_empty() => Self::Manifest { name, reference },
             ("tags", "list") => Self::Tags { name },
@@ -155,6 +155,12 @@ impl<'a> Endpoint<'a> {
             }),
         }
     }
+}
+
+/// What stands before and after the last slash. Paths are short: a loop is faster than a search.
+fn split_last(path: &str) -> Option<(&str, &str)> {
+    let slash = path.bytes().rposition(|byte| byte == b'/')?;
+    Some((&path[..slash], &path[slash + 1..]))
 }
 
 fn manifest_request(

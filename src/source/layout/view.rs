@@ -289,11 +289,11 @@ impl View {
         // What `index.json` lists has the type that is given there.
         if entry.is_none()
             && let Some(child) = self.reached.child(digest)
-            && let Some(found) = self.child(digest, child).await?
+            && let Some(found) = Box::pin(self.child(digest, child)).await?
         {
             return Ok(found);
         }
-        self.find(digest, walked).await?.ok_or(missing)
+        Box::pin(self.find(digest, walked)).await?.ok_or(missing)
     }
 
     /// A manifest that an index has led to, and `index.json` does not list, unless only a walk can
