@@ -86,9 +86,13 @@ impl MediaType {
     /// A manifest may be pushed with any type; this tells the entries of an index that are
     /// manifests from those that are plain blobs, as in BuildKit's caches.
     pub fn is_manifest(&self) -> bool {
-        let of_manifests = &KNOWN[..MANIFESTS];
-        let is_same = |known: &Known| self.0.as_str().eq_ignore_ascii_case(known.0.as_str());
-        of_manifests.iter().any(is_same)
+        self.is_one_of(&[
+            Self::OCI_MANIFEST,
+            Self::OCI_INDEX,
+            Self::DOCKER_MANIFEST,
+            Self::DOCKER_MANIFEST_LIST,
+            Self::OCI_ARTIFACT_MANIFEST,
+        ])
     }
 
     /// The header that names it.
@@ -103,20 +107,22 @@ impl MediaType {
 /// A type that most answers have, with the header that names it: neither is built for a request.
 type Known = (MediaType, HeaderValue);
 
-/// How many of [`KNOWN`] only manifests have: the first.
-const MANIFESTS: usize = 5;
-
 static KNOWN: [Known; 6] = [
-    known("application/vnd.oci.image.index.v1+json"),
-    known("application/vnd.docker.distribution.manifest.list.v2+json"),
-    known("application/vnd.oci.image.manifest.v1+json"),
-    known("application/vnd.docker.distribution.manifest.v2+json"),
-    known("application/vnd.oci.artifact.manifest.v1+json"),
-    known("application/octet-stream"),
+    known(MediaType::OCI_INDEX),
+    known(MediaType::DOCKER_MANIFEST_LIST),
+    known(MediaType::OCI_MANIFEST),
+    known(MediaType::DOCKER_MANIFEST),
+    known(MediaType::OCI_ARTIFACT_MANIFEST),
+    known(MediaType::OCTET_STREAM),
 ];
 
-const fn known(text: &'static str) -> Known {
-    (MediaType::constant(text), HeaderValue::from_static(text))
+const fn known(constant: MediaType) -> Known {
+    let text = match constant.0 {
+        Text::Static(text) => text,
+        // No constant is.
+        Text::Shared(_) => "",
+    };
+    (constant, HeaderValue::from_static(text))
 }
 
 impl FromStr for MediaType {
