@@ -12,8 +12,9 @@ use self::{
     file::ContentFile,
     kept::KeptFiles,
     refreshed::on_blocking_thread,
+    snapshot::{Layout, WhenGone},
     tree::Tree,
-    view::{FoundManifest, Layout, View, WhenGone},
+    view::{FoundManifest, View},
 };
 use super::{
     Blob, BlobInfo, BlobSource, Found, GetBlob, GetManifest, ListReferrers, ManifestInfo,
@@ -41,6 +42,7 @@ pub(crate) mod marker;
 mod position;
 mod reached;
 pub(crate) mod refreshed;
+mod snapshot;
 pub(crate) mod stamp;
 mod tree;
 mod verified;

@@ -15,7 +15,8 @@ use super::{
     kept::KeptFiles,
     marker::{self, is_layout},
     refreshed::{Age, Refreshed, on_blocking_thread},
-    view::{Layout, View, WhenGone},
+    snapshot::{Layout, WhenGone},
+    view::View,
 };
 use crate::name::RepositoryName;
 
