@@ -14,15 +14,10 @@ use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tower::Service;
 use tower_oci::{BoxError, Operation};
 
-use self::{
-    lingering::{Lingering, Sending},
-    read_ahead::ReadAhead,
-};
+use self::connection::{Connection, Sending};
 
-#[path = "lingering.rs"]
-mod lingering;
-#[path = "read_ahead.rs"]
-mod read_ahead;
+#[path = "connection.rs"]
+mod connection;
 
 /// How long running requests may take to finish once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -74,8 +69,7 @@ where
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let sending = Sending::default();
-        let stream = ReadAhead::new(stream, sending.clone());
-        let stream = TokioIo::new(Lingering::new(stream, sending.clone()));
+        let stream = TokioIo::new(Connection::new(stream, sending.clone()));
         let service = service.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             // An answer may come before all of the body was read, whether it is one of refusal or
