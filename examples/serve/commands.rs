@@ -22,10 +22,14 @@ pub(crate) enum Writes {
 }
 
 /// The commands for the first tag of every repository of `store`, from the server at `address`.
+///
+/// What refers to an image is looked for if it `is_demo`. In a layout that takes as long as it has
+/// manifests, and the server has not begun yet.
 pub(crate) async fn to_try(
     store: &DynStore,
     address: &str,
     writes: Writes,
+    is_demo: bool,
 ) -> Result<String, BoxError> {
     let mut text = format!("Listening on http://{address}/v2/\n");
     let mut first_of_all = None;
@@ -46,8 +50,7 @@ pub(crate) async fn to_try(
                    podman pull --tls-verify=false {image}:{tag}\n  \
                    curl '{api}/referrers/{digest}'",
             )?;
-            let artifact = timeout_at(deadline, first_referrer(store, name, &digest)).await;
-            if let Ok(Some(artifact)) = artifact {
+            if is_demo && let Some(artifact) = first_referrer(store, name, &digest).await {
                 let copy = "skopeo copy --src-tls-verify=false";
                 writeln!(text, "  {copy} docker://{image}@{artifact} dir:artifact")?;
             }

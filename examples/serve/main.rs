@@ -87,6 +87,13 @@ struct Args {
     log: LevelFilter,
 }
 
+impl Args {
+    /// Whether what is served is the image that shows how it works.
+    fn is_demo(&self) -> bool {
+        self.layouts.is_empty() && self.mirrors.is_empty() && !self.discard
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
@@ -114,7 +121,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
         (false, true) => Writes::Pushes,
         (false, false) => Writes::All,
     };
-    let commands = commands::to_try(&store, &address, writes).await?;
+    let commands = commands::to_try(&store, &address, writes, args.is_demo()).await?;
     // Nobody needs to read them: a closed pipe is no reason to stop.
     let _ = std::io::stdout().write_all(commands.as_bytes());
 
@@ -139,16 +146,15 @@ async fn run(args: Args) -> Result<(), BoxError> {
 
 /// What is served, and where pushes go.
 async fn store(args: &Args) -> Result<DynStore, BoxError> {
-    let is_empty = args.layouts.is_empty() && args.mirrors.is_empty();
     let pushed = MemoryStore::builder().max_bytes(args.memory << 20).build();
-    if is_empty && !args.discard {
+    if args.is_demo() {
         demo::add_to(&pushed)?;
     }
     let pushed = match args.discard {
         true => DynStore::new(DiscardStore::new()),
         false => DynStore::new(pushed),
     };
-    if is_empty {
+    if args.layouts.is_empty() && args.mirrors.is_empty() {
         return Ok(pushed);
     }
     let layouts = args.layouts.iter();
