@@ -72,8 +72,8 @@ impl Expected {
     }
 }
 
-/// Ends the program if a bench could not be measured: divan's benches return nothing.
-#[allow(clippy::panic)]
+/// Ends the program if a bench could not be measured.
+#[allow(clippy::panic)] // divan's benches return nothing
 pub(crate) fn done(measured: Result<(), BoxError>) {
     if let Err(error) = measured {
         panic!("not measured: {error}");

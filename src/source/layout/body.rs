@@ -29,8 +29,8 @@ const SMALL_PIECE: usize = 16 << 10;
 /// send them, a tenth of a millisecond.
 const MOST_IN_TURN: usize = 3;
 
-/// How much the system is asked to read after a piece that was not in the page cache: what is sent
-/// meanwhile. It costs no memory of this process.
+/// How much the system is asked to read beyond a piece that is not in the page cache, before that is
+/// read: what comes while it is sent. It costs no memory of this process.
 const AHEAD: u64 = 4 << 20;
 
 /// The bytes of a blob's file, or a part of them, as [`LayoutSource`](super::LayoutSource) serves
