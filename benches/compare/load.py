@@ -1,16 +1,14 @@
-"""What loads a server, in processes of their own: wrk, curl, HEAD requests, slow readers."""
+"""What loads a server, in processes of their own: wrk, curl, HEAD requests, work in Python."""
 
 import multiprocessing
-import os
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 
 from content import MANIFEST
+from curl import CURL
 from failure import Failure
-from slow import SlowDownload
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 FORK = multiprocessing.get_context("fork")
@@ -27,7 +25,7 @@ def wrk(address, path, connections, seconds):
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", "60s"]
     command += ["--timeout", "30s", "--script", FOLDER / "done.lua"]
     command += ["--header", f"Accept: {MANIFEST}", url(address, path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
     try:
         time.sleep(seconds)
         # wrk takes whole seconds only, but ends in good order when it is interrupted.
@@ -55,14 +53,8 @@ def heads(program, address, path, seconds):
 
 def download_all(address, paths, size, at_once):
     """Downloads all, each `size` bytes, so many at once: returns the seconds it took."""
-    command = ["nice", "curl", "--silent", "--show-error", "--http1.1", "--max-time", str(PATIENCE)]
-    command += [
-        "--no-progress-meter",
-        "--parallel",
-        "--parallel-immediate",
-        "--parallel-max",
-        str(at_once),
-    ]
+    command = ["nice", *CURL, "--no-progress-meter"]
+    command += ["--parallel", "--parallel-immediate", "--parallel-max", str(at_once)]
     command += ["--write-out", "%{http_code} %{size_download}\n"]
     for path in paths:
         command += [url(address, path), "--output", "/dev/null"]
@@ -76,8 +68,7 @@ def download_all(address, paths, size, at_once):
 
 def upload(address, path, file):
     """Puts a file in one request: returns the seconds it took."""
-    command = ["curl", "--silent", "--show-error", "--http1.1", "--max-time", str(PATIENCE)]
-    command += ["--header", "Expect:", "--header", "Content-Type: application/octet-stream"]
+    command = [*CURL, "--header", "Expect:", "--header", "Content-Type: application/octet-stream"]
     command += ["--write-out", "\n%{http_code} %{size_upload} %{time_total}"]
     output = finished([*command, "--upload-file", file, url(address, path)])
     code, length, seconds = output.splitlines()[-1].split()
@@ -88,7 +79,9 @@ def upload(address, path, file):
 
 def finished(command):
     """The output of a program that has to succeed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=PATIENCE)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, encoding="utf-8", timeout=PATIENCE
+    )
     if done.returncode != 0:
         raise Failure(f"{command[0]} ended with {done.returncode}")
     return done.stdout
@@ -139,51 +132,3 @@ class Worker:
     def kill(self):
         self.process.kill()
         self.process.join()
-
-
-# Between an answer and the next request.
-PROBE_PAUSE = 0.0005
-
-
-def probe(ready, stopping, address, path):
-    """One client that sends HEAD requests, one at a time: returns the seconds to each answer."""
-    headers = f"Host: localhost\r\nAccept: {MANIFEST}\r\n"
-    request = f"HEAD {path} HTTP/1.1\r\n{headers}\r\n".encode()
-    seconds = []
-    with socket.create_connection(address, timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        ready()
-        while not stopping.is_set():
-            time.sleep(PROBE_PAUSE)
-            begin = time.monotonic()
-            connection.sendall(request)
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                piece = connection.recv(4096)
-                if not piece:
-                    raise Failure("a HEAD request was not answered")
-                head += piece
-            if not head.startswith(b"HTTP/1.1 200 "):
-                raise Failure(f"a HEAD request was answered with {head!r}")
-            seconds.append(time.monotonic() - begin)
-    return seconds
-
-
-SLOW_PIECE = 16 << 10
-SLOW_PIECES_PER_SECOND = 4
-# The readers take turns in so many groups, so that there is no rush.
-SLOW_GROUPS = 25
-
-
-def slow_downloads(ready, stopping, address, path, size, count):
-    """So many downloads, of which each takes a piece now and then: returns the least received."""
-    os.nice(10)
-    downloads = [SlowDownload(address, path, size) for _ in range(count)]
-    ready()
-    groups = [downloads[number::SLOW_GROUPS] for number in range(SLOW_GROUPS)]
-    while not stopping.is_set():
-        for group in groups:
-            for download in group:
-                download.read(SLOW_PIECE)
-            time.sleep(1 / SLOW_PIECES_PER_SECOND / SLOW_GROUPS)
-    return min(download.received for download in downloads)

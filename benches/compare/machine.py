@@ -1,16 +1,16 @@
 """What the figures belong to: programs, machine, commit, date."""
 
 import datetime
-import json
 import os
 import pathlib
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
 
-from server import PACKAGE
+from cargo import PACKAGE
 
 # By the Debian package that has them.
 PROGRAMS = {
@@ -23,8 +23,9 @@ PROGRAMS = {
     "fincore": "util-linux-extra",
     "dd": "coreutils",
     "nice": "coreutils",
-    "git": "git",
 }
+# What the results are written down with.
+PROGRAMS_TO_SAVE = {"git": "git"}
 
 VERSIONS = {
     "nginx": ["nginx", "-v"],
@@ -36,24 +37,32 @@ VERSIONS = {
 }
 
 
-def require():
+# Open files: a thousand connections, and what else a program has open.
+LEAST_FILES, FILES = 2048, 8192
+
+
+def require(saves):
     """Ends the program if something is missing."""
-    missing = {package for program, package in PROGRAMS.items() if not shutil.which(program)}
+    # Debian has nginx there, where only the PATH of root leads.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    programs = PROGRAMS | (PROGRAMS_TO_SAVE if saves else {})
+    missing = {package for program, package in programs.items() if not shutil.which(program)}
     if missing:
         packages = " ".join(sorted(missing))
         sys.exit(f"programs are missing that these Debian packages have: {packages}")
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, and one for the load")
+    raise_open_files()
 
 
-def build_bare():
-    """Builds bare.rs, and returns where it is."""
-    command = ["cargo", "build", "--quiet", "--release", "--bench", "bare"]
-    command += ["--message-format", "json"]
-    done = subprocess.run(command, cwd=PACKAGE, stdout=subprocess.PIPE, text=True, check=True)
-    messages = map(json.loads, done.stdout.splitlines())
-    programs = [message["executable"] for message in messages if message.get("executable")]
-    return pathlib.Path(programs[-1])
+def raise_open_files():
+    """Lets this program, and all that it starts, have as many open files as they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if most < LEAST_FILES:
+        sys.exit(f"the hard limit of open files (ulimit -Hn) is {hard}: it has to be {LEAST_FILES}")
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def describe(rounds, seconds):
@@ -76,7 +85,7 @@ def commit():
             ["git", "--no-optional-locks", *arguments],
             cwd=PACKAGE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             check=True,
         ).stdout.strip()
 
@@ -96,6 +105,6 @@ def cpuinfo():
 def version(name):
     # wrk ends with 1 when it has told its version.
     done = subprocess.run(
-        VERSIONS[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        VERSIONS[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
     return re.search(r"\d+\.\d[\w.+~-]*", done.stdout)[0]

@@ -5,7 +5,7 @@ import math
 
 from ratios import Spread
 
-LEFT, WIDTH, ROW, TOP = 470, 420, 22, 50
+LEFT, WIDTH, ROW, TOP = 530, 420, 22, 50
 # From a quarter of a target to four times as much; what is beyond stands at the edge.
 FACTOR = 4
 

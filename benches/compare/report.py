@@ -4,6 +4,7 @@ from cases.base import BARE, DOCKER, NGINX, NGINX_READS
 from ratios import Spread, paired
 
 MIB = 1 << 20
+# What most cases have. Ratios to other sides are among the targets.
 BASES = {
     NGINX: "÷ nginx",
     NGINX_READS: "÷ nginx, no sendfile",

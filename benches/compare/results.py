@@ -26,5 +26,5 @@ def save(folder, description, measured):
 
 {sides}"""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "RESULTS.md").write_text(text)
-    (folder / "compare.svg").write_text(plot.svg(measured))
+    (folder / "RESULTS.md").write_text(text, encoding="utf-8")
+    (folder / "compare.svg").write_text(plot.svg(measured), encoding="utf-8")

@@ -1,6 +1,5 @@
 """The servers that are compared: each on a free port of 127.0.0.1, pinned to a core."""
 
-import getpass
 import os
 import pathlib
 import signal
@@ -10,7 +9,7 @@ import tempfile
 import time
 
 from failure import Failure
-from server import TARGET, Process, Server
+from server import START, Process, Server
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -25,7 +24,10 @@ def pinned(*cores):
 
 
 class Measured:
-    """What is read of the processes of a server, beside what memory/server.py reads."""
+    """What is known of a server, beside what memory/server.py reads."""
+
+    # Whether its answers have the header Docker-Content-Digest.
+    says_digests = True
 
     def cpu_seconds(self):
         """What all threads have used so far, in user and kernel mode, those that ended too."""
@@ -40,10 +42,10 @@ class Measured:
 
 
 class Serve(Measured, Server):
-    """The example `serve`."""
+    """The example `serve`, which `program` is."""
 
-    def __init__(self, *options, cores=()):
-        super().__init__(*options, prefix=pinned(*cores))
+    def __init__(self, program, *options, cores=()):
+        super().__init__(program, *options, prefix=pinned(*cores))
 
 
 class Bare(Measured, Process):
@@ -53,36 +55,34 @@ class Bare(Measured, Process):
 
     def __init__(self, program, *options):
         super().__init__([*pinned(), program, *options])
-        self.address = self.announced()
 
 
 class Configured(Measured, Process):
-    """A server that does not say when it listens, and gets a file of settings."""
+    """A server that does not say when it listens, and has its files in a folder below `within`."""
 
-    def __init__(self, template, program, **settings):
-        self.folder = tempfile.TemporaryDirectory(dir=TARGET, prefix="compare-")
-        self.address = ("127.0.0.1", free_port())
-        settings |= {"port": self.address[1], "folder": self.folder.name}
+    def __init__(self, within, template, program, **settings):
+        self.folder = tempfile.TemporaryDirectory(dir=within, prefix="server-")
+        self.listens = ("127.0.0.1", free_port())
+        settings |= {"port": self.listens[1], "folder": self.folder.name}
         file = pathlib.Path(self.folder.name) / template
-        text = string.Template((FOLDER / template).read_text()).substitute(settings)
-        file.write_text(text)
+        text = string.Template((FOLDER / template).read_text(encoding="utf-8"))
+        file.write_text(text.substitute(settings), encoding="utf-8")
         super().__init__([*pinned(), *program, file])
-        self.await_answers()
 
-    def await_answers(self):
-        end = time.monotonic() + 10
+    def announced(self):
+        """Its address, once it takes connections."""
+        end = time.monotonic() + START
         while self.process.poll() is None and time.monotonic() < end:
             try:
-                socket.create_connection(self.address, timeout=1).close()
-                return
+                socket.create_connection(self.listens, timeout=1).close()
+                return self.listens
             except ConnectionRefusedError:
                 time.sleep(0.01)
-        self.kill()
         raise Failure(f"{type(self).__name__} did not start")
 
-    def __exit__(self, *failure):
+    def close(self):
         try:
-            super().__exit__(*failure)
+            super().close()
         finally:
             self.folder.cleanup()
 
@@ -90,13 +90,24 @@ class Configured(Measured, Process):
 class Nginx(Configured):
     """Debian's nginx, over the files below `root`."""
 
+    # A file server knows no digests.
+    says_digests = False
     # The settings that were fastest on loopback, of those that README.md names.
-    WITH_SENDFILE = {"sendfile": "on", "tcp_nopush": "on", "output_buffers": "2 32k"}
-    WITHOUT_SENDFILE = {"sendfile": "off", "tcp_nopush": "off", "output_buffers": "2 256k"}
+    WITH_SENDFILE = {"sendfile": "on", "tcp_nopush": "on", "output_buffers": "2 32k", "aio": "off"}
+    WITHOUT_SENDFILE = {
+        "sendfile": "off",
+        "tcp_nopush": "off",
+        "output_buffers": "2 256k",
+        "aio": "off",
+    }
+    # Files are read on threads, so that nothing else waits for the disk.
+    ON_THREADS = {"aio": "threads"}
 
-    def __init__(self, root, settings):
+    def __init__(self, within, root, settings):
+        # Its worker has to be able to read the files; only root may say who it is.
+        user = "user root root;" if os.geteuid() == 0 else ""
         program = ["nginx", "-e", "stderr", "-c"]
-        super().__init__("nginx.conf", program, root=root, user=getpass.getuser(), **settings)
+        super().__init__(within, "nginx.conf", program, root=root, user=user, **settings)
 
     def pids(self):
         """The master, which answers nothing, and its worker."""
@@ -111,8 +122,8 @@ class DockerRegistry(Configured):
     # It installs no handler for the signal unless it is told to drain.
     codes = (0, -signal.SIGTERM)
 
-    def __init__(self):
-        super().__init__("docker-registry.yml", ["docker-registry", "serve"])
+    def __init__(self, within):
+        super().__init__(within, "docker-registry.yml", ["docker-registry", "serve"])
 
 
 def free_port():

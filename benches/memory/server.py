@@ -1,20 +1,52 @@
 """The release build of the `serve` example, as a process whose memory is watched."""
 
+import atexit
+import contextlib
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import sys
+import time
+
+import cargo
 
 MIB = 1 << 20
-PACKAGE = pathlib.Path(__file__).resolve().parents[2]
-TARGET = PACKAGE / os.environ.get("CARGO_TARGET_DIR", "target")
+# Seconds in which a server has to listen.
+START = 10
+# What ends a benchmark, and the servers that it started.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def build():
-    build = ["cargo", "build", "--quiet", "--release", "--example", "serve"]
-    subprocess.run(build, cwd=PACKAGE, check=True)
+    """Builds the example, and returns where it is."""
+    return cargo.built("example", "serve")
+
+
+def end_on_signals():
+    """Lets SIGTERM and SIGHUP end the program as Ctrl-C does, unless it was told to ignore them."""
+    for number in ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def signals_deferred():
+    """What is in the `with` is done whole: a signal that ends the program waits for its end."""
+    arrived = []
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in arrived:
+        signal.raise_signal(number)
 
 
 class Process:
@@ -24,9 +56,15 @@ class Process:
     codes = (0,)
 
     def __init__(self, command):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.command, self.process, self.address = command, None, None
 
     def __enter__(self):
+        try:
+            self.start()
+            self.address = self.announced()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, failure, *_):
@@ -34,13 +72,25 @@ class Process:
             if failure is None:
                 self.stop()
         finally:
-            self.kill()
-            self.process.stdout.close()
+            self.close()
+
+    def start(self):
+        with signals_deferred():
+            # A group of its own has its workers too, and does not get the terminal's Ctrl-C.
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, process_group=0)
+            # A signal may come between two steps of a `with`.
+            atexit.register(self.kill)
 
     def announced(self):
         """The address in the first line of its output."""
-        line = self.process.stdout.readline()
-        found = re.search(r"http://([\d.]+):(\d+)/", line)
+        output, line, end = self.process.stdout.fileno(), b"", time.monotonic() + START
+        while b"\n" not in line:
+            ready, _, _ = select.select([output], [], [], max(0, end - time.monotonic()))
+            piece = os.read(output, 4096) if ready else b""
+            if not piece:
+                break
+            line += piece
+        found = re.search(r"http://([\d.]+):(\d+)/", line.decode(errors="replace"))
         if not found:
             sys.exit(f"{type(self).__name__} did not start: {line!r}")
         return found[1], int(found[2])
@@ -55,27 +105,30 @@ class Process:
     def resident(self):
         return self.status("VmRSS")
 
-    def kill(self):
-        if self.process.poll() is None:
-            # The parent first, which would replace its children.
-            for pid in self.pids():
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=40)
         if code not in self.codes:
             sys.exit(f"{type(self).__name__} ended with {code}")
 
+    def kill(self):
+        # A worker may outlive the process that started it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def close(self):
+        if self.process:
+            self.kill()
+            atexit.unregister(self.kill)
+            self.process.stdout.close()
+
 
 class Server(Process):
-    """The example. What is in `prefix` starts it: `taskset` and its options."""
+    """The example, which `program` is. What is in `prefix` starts it: `taskset` and its options."""
 
-    def __init__(self, *options, prefix=()):
-        program = TARGET / "release" / "examples" / "serve"
+    def __init__(self, program, *options, prefix=()):
         super().__init__([*prefix, program, "--listen", "127.0.0.1:0", "--log", "warn", *options])
-        self.address = self.announced()
 
 
 def status(pid, field):

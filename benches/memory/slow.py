@@ -3,12 +3,18 @@
 import socket
 import sys
 
+# Of a network. With loopback's of 64 KiB, the kernel takes megabytes of each download at once, and
+# the server has nothing to do until they are read.
+SEGMENT = 1460
+
 
 class SlowDownload:
     def __init__(self, address, path, size):
+        self.received = 0
         self.socket = socket.socket()
         # What the kernel takes for a reader is not what the server holds for it.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
         self.socket.settimeout(20)
         self.socket.connect(address)
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -17,7 +23,6 @@ class SlowDownload:
         lines = head.decode().lower().split("\r\n")
         if not lines[0].endswith(" 200 ok") or f"content-length: {size}" not in lines:
             sys.exit(f"a download was refused: {head!r}")
-        self.received = 0
         self.socket.setblocking(False)
 
     def read_head(self):
@@ -42,3 +47,13 @@ class SlowDownload:
             sys.exit("a download ended early")
         self.received += len(data)
         return data
+
+    def read_to(self, received):
+        """Reads as fast as it comes, until it has received so many bytes of the body."""
+        self.socket.settimeout(10)
+        while self.received < received:
+            try:
+                self.read(min(received - self.received, 64 << 10))
+            except TimeoutError:
+                sys.exit(f"a slow download did not get on after {self.received >> 10} KiB")
+        self.socket.setblocking(False)

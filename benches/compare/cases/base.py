@@ -13,6 +13,11 @@ LAYOUT = "serve, layout"
 MEMORY = "serve, memory"
 NGINX = "nginx, sendfile"
 NGINX_READS = "nginx, no sendfile"
+NGINXES = {NGINX: Nginx.WITH_SENDFILE, NGINX_READS: Nginx.WITHOUT_SENDFILE}
+# The same, with a pool of threads that reads files.
+NGINXES_ON_THREADS = {
+    f"{name}, aio threads": settings | Nginx.ON_THREADS for name, settings in NGINXES.items()
+}
 BARE = "bare hyper"
 DOCKER = "docker-registry"
 
@@ -39,8 +44,9 @@ class Side:
 
 @dataclasses.dataclass
 class Options:
-    """How often and how long is measured, and the program that bare.rs is."""
+    """How often and how long is measured, and the programs that were built: serve and bare.rs."""
 
+    serve: pathlib.Path
     bare: pathlib.Path
     rounds: int
     seconds: float
@@ -95,7 +101,12 @@ class Case:
 
     def serve(self, name):
         """The example over the layout of that name."""
-        return Serve("--read-only", "--layout", f"{name}={self.content.layout(name)}")
+        layout = f"{name}={self.content.layout(name)}"
+        return Serve(self.options.serve, "--read-only", "--layout", layout)
+
+    def serve_memory(self, mebibytes):
+        """The example over nothing but memory."""
+        return Serve(self.options.serve, "--memory", str(mebibytes))
 
     @contextlib.contextmanager
     def filled(self, server, name, image):
@@ -114,17 +125,22 @@ class Case:
                 record(server.address, path, file)
             return Bare(self.options.bare, file)
 
+        def docker_registry():
+            return DockerRegistry(self.content.folder)
+
         return [
             Side(LAYOUT, lambda: self.serve(name), path),
-            Side(MEMORY, lambda: self.filled(Serve("--memory", "1024"), name, image), path),
+            Side(MEMORY, lambda: self.filled(self.serve_memory(1024), name, image), path),
             Side(BARE, bare, path),
-            Side(DOCKER, lambda: self.filled(DockerRegistry(), name, image), path),
+            Side(DOCKER, lambda: self.filled(docker_registry(), name, image), path),
         ]
 
-    def nginxes(self, path):
-        settings = {NGINX: Nginx.WITH_SENDFILE, NGINX_READS: Nginx.WITHOUT_SENDFILE}
+    def nginxes(self, path, settings=NGINXES):
+        def nginx(chosen):
+            return Nginx(self.content.folder, self.content.web, chosen)
+
         return [
-            Side(name, lambda chosen=chosen: Nginx(self.content.web, chosen), path)
+            Side(name, lambda chosen=chosen: nginx(chosen), path)
             for name, chosen in settings.items()
         ]
 

@@ -3,15 +3,15 @@
 from client import check
 from content import LARGE
 from failure import Failure
-from load import Worker, download_all, finished, probe
+from load import Worker, download_all, finished
+from probe import p99, probe
 from ratios import at_least, at_most
 
-from .base import LAYOUT, NGINX, NGINX_READS, Case, Metric, Side, Usage
+from .base import LAYOUT, NGINXES, NGINXES_ON_THREADS, Case, Metric, Side, Usage
 
 MIB = 1 << 20
 GIB = 1 << 30
-# Answers beside a load, for the slowest of them to say something.
-LEAST = 5
+ALL_NGINXES = NGINXES | NGINXES_ON_THREADS
 MANIFEST = "/v2/cold/manifests/latest"
 
 
@@ -25,13 +25,13 @@ class BlobCold(Case):
         image = self.content.cold
         self.paths = [f"/v2/cold/blobs/{digest}" for digest, _ in image.blobs[1:]]
         self.files = [image.file(digest) for digest, _ in image.blobs[1:]]
-        return [Side(LAYOUT, lambda: self.serve("cold")), *self.nginxes("")]
+        return [Side(LAYOUT, lambda: self.serve("cold")), *self.nginxes("", ALL_NGINXES)]
 
     def check(self, side):
         image = self.content.cold
         for path, (digest, size) in zip(self.paths, image.blobs[1:], strict=True):
-            check(side.server.address, "GET", path, size, digest)
-        check(side.server.address, "HEAD", MANIFEST, len(image.manifest), image.digest)
+            check(side.server, "GET", path, size, digest)
+        check(side.server, "HEAD", MANIFEST, len(image.manifest), image.digest)
 
     def measure(self, side):
         for file in self.files:
@@ -44,7 +44,7 @@ class BlobCold(Case):
         return usage.sample(length / GIB, usage.seconds, **figures)
 
     def targets(self):
-        for base in NGINX, NGINX_READS:
+        for base in ALL_NGINXES:
             yield at_least(1, "rate", LAYOUT, base)
             what = f"{LAYOUT} / {base}, p99 of HEAD beside"
             yield at_most(1.5, "p99", LAYOUT, base, what)
@@ -57,10 +57,3 @@ def drop_pages(file):
     pages = finished(["fincore", "--noheadings", "--raw", "--output", "PAGES", file]).strip()
     if pages != "0":
         raise Failure(f"{pages} pages of a file stay in the page cache: is it on a disk?")
-
-
-def p99(seconds):
-    """The 99th percentile; of less than a hundred answers it is the slowest one."""
-    if len(seconds) < LEAST:
-        raise Failure(f"only {len(seconds)} requests were answered beside the load")
-    return sorted(seconds)[len(seconds) * 99 // 100]

@@ -26,7 +26,7 @@ class BlobLarge(Case):
 
     def check(self, side):
         digest, size = self.content.large.blobs[1]
-        check(side.server.address, "GET", side.path, size, digest)
+        check(side.server, "GET", side.path, size, digest)
 
     def warm(self, side):
         self.load(side, 0.5)

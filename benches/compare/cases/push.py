@@ -7,7 +7,7 @@ from content import UPLOAD
 from failure import Failure
 from load import finished, upload
 from ratios import Target
-from servers import CORES, Bare, Serve, pinned
+from servers import LOAD_CORE, SERVER_CORE, Bare, Serve, pinned
 
 from .base import Case, Metric, Side, Usage
 
@@ -27,11 +27,14 @@ class Push(Case):
     def sides(self):
         self.file, self.digest = self.content.upload
         return [
-            Side(ONE_CORE, lambda: Serve("--discard")),
-            Side(BOTH_CORES, lambda: Serve("--discard", cores=CORES)),
+            Side(ONE_CORE, self.discarding),
+            Side(BOTH_CORES, lambda: self.discarding(SERVER_CORE, LOAD_CORE)),
             Side(SINK, lambda: Bare(self.options.bare, "--sink")),
             Side(OPENSSL, None),
         ]
+
+    def discarding(self, *cores):
+        return Serve(self.options.serve, "--discard", cores=cores)
 
     def check(self, side):
         self.measure(side)
@@ -43,7 +46,7 @@ class Push(Case):
             seconds = self.push(side)
         if side.name != SINK:
             path = f"/v2/pushed/blobs/{self.digest}"
-            check(side.server.address, "HEAD", path, UPLOAD, self.digest)
+            check(side.server, "HEAD", path, UPLOAD, self.digest)
             self.forget(side)
         return usage.sample(UPLOAD / GIB, seconds, seconds=seconds)
 
@@ -68,12 +71,11 @@ class Push(Case):
         return seconds
 
     def targets(self):
-        for side in ONE_CORE, BOTH_CORES:
-            what = f"{side} / the slower of {OPENSSL} and {SINK}"
-            yield Target(what, 0.9, True, lambda samples, side=side: speeds(samples, side))
+        yield Target(f"{ONE_CORE} / the slower of {OPENSSL} and {SINK}", 0.9, True, speeds)
 
 
-def speeds(samples, side):
-    """How fast a side is in each round, beside the slower of the two that do half of its work."""
-    seconds = [[sample["seconds"] for sample in samples[name]] for name in (OPENSSL, SINK, side)]
+def speeds(samples):
+    """How fast serve is in each round, beside the slower of the two that do half of its work."""
+    sides = OPENSSL, SINK, ONE_CORE
+    seconds = [[sample["seconds"] for sample in samples[side]] for side in sides]
     return [max(hashed, sunk) / ours for hashed, sunk, ours in zip(*seconds, strict=True)]

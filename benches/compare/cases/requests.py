@@ -21,7 +21,8 @@ class Requests(Case):
 
     def sides(self):
         image = self.content.small
-        return self.registries("small", image, self.path(image))
+        path = self.path(image)
+        return self.registries("small", image, path) + self.nginxes(path)
 
     def expected(self):
         """The size and the digest of what is asked for."""
@@ -29,7 +30,7 @@ class Requests(Case):
         return len(image.manifest), image.digest
 
     def check(self, side):
-        check(side.server.address, self.method, side.path, *self.expected())
+        check(side.server, self.method, side.path, *self.expected())
 
     def warm(self, side):
         self.load(side, 0.5)
@@ -84,10 +85,6 @@ class BlobSmall(Requests):
     def expected(self):
         digest, size = self.content.small.blobs[1]
         return size, digest
-
-    def sides(self):
-        registries = super().sides()
-        return registries + self.nginxes(registries[0].path)
 
     def targets(self):
         for base in NGINX, NGINX_READS:

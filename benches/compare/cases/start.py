@@ -4,8 +4,7 @@ import time
 
 from client import Client
 from failure import Failure
-from ratios import value_at_most
-from servers import Serve
+from ratios import at_most, value_at_most
 
 from .base import Case, Metric, Side
 
@@ -32,9 +31,8 @@ class Start(Case):
         count = int(side.path)
         image = self.content.many(count)[count // 2]
         name = f"many-{count}"
-        option = f"{name}={self.content.layout(name)}"
         begin = time.monotonic()
-        with Serve("--read-only", "--layout", option) as server:
+        with self.serve(name) as server:
             with Client(server.address) as client:
                 found = client.get(f"/v2/{name}/manifests/{image.tag}")
                 manifest = time.monotonic() - begin
@@ -47,9 +45,12 @@ class Start(Case):
             return {"manifest": manifest * 1000, "pull": pull * 1000, "peak": server.peak()}
 
     def targets(self):
-        name = side_name(MANY)
+        few, name = side_name(FEW), side_name(MANY)
         yield value_at_most(1000, "manifest", name, f"{name}, to a manifest", "ms")
         yield value_at_most(1000, "pull", name, f"{name}, to its blobs", "ms")
+        # In proportion to what is asked for, and not to what there is.
+        yield at_most(2, "manifest", name, few, f"{name} / of {FEW}, time to a manifest")
+        yield at_most(2, "pull", name, few, f"{name} / of {FEW}, time to its blobs")
 
 
 def side_name(count):

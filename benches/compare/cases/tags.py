@@ -7,7 +7,6 @@ from client import Client
 from content import MANIFEST
 from failure import Failure
 from ratios import at_most
-from servers import Serve
 
 from .base import Side
 from .requests import Requests
@@ -31,7 +30,7 @@ class Tags(Requests):
     def tagged(self, count):
         """A registry in memory with so many tags of one manifest."""
         image = self.content.small
-        with self.filled(Serve("--memory", "4096"), "small", image) as server:
+        with self.filled(self.serve_memory(4096), "small", image) as server:
             with Client(server.address) as client:
                 for first in range(0, count, PER_PUSH):
                     tags = "&".join(f"tag={tag}" for tag in tags_from(first, PER_PUSH))
