@@ -1,5 +1,5 @@
-//! Connections on which uploads are read in large pieces, and that are closed in a way that lets
-//! clients read why.
+//! Connections: downloads wait in the server and not in the system, uploads are read in large
+//! pieces, and the end comes in a way that lets clients read why.
 
 use std::{
     io,
@@ -15,6 +15,7 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::{Sleep, sleep},
 };
 use tokio_util::io::poll_read_buf;
@@ -24,6 +25,23 @@ const LARGE: usize = 256 << 10;
 
 /// How long a client that is still sending may take to read its answer.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// How many bytes of a connection the system holds that it cannot send yet.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
+
+/// Lets small answers leave at once, and large ones wait here and not in the system.
+///
+/// Without a limit the system takes megabytes for a reader that is slow. They are memory that nobody
+/// counts, and they are asked for in large pieces: where many slow readers get on at the same
+/// moment, everybody else waits until all of them have theirs. What is on its way through the
+/// network does not count, so a fast reader loses nothing.
+pub(crate) fn set_options(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
 
 /// A connection, and what is done for a client that sends a body on it.
 ///

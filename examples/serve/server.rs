@@ -65,8 +65,8 @@ where
             },
             _ = stop.recv() => break,
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        if let Err(error) = connection::set_options(&stream) {
+            tracing::debug!(%error, "cannot set the options of a connection");
         }
         let sending = Sending::default();
         let stream = TokioIo::new(Connection::new(stream, sending.clone()));

@@ -21,7 +21,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(10);
 const PING: &str = "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// A server over a source whose only blob, of eight bytes, is [`held`].
+/// A server over a source whose only blob is [`held`].
 struct Running {
     address: SocketAddr,
     hand: Hand,
@@ -31,7 +31,11 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let (source, hand) = held(8);
+    start_with_blob(8).await
+}
+
+async fn start_with_blob(size: u64) -> Running {
+    let (source, hand) = held(size);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = mpsc::channel(1);
@@ -179,6 +183,22 @@ async fn a_download_may_take_as_long_as_it_takes() {
 }
 
 // protocol 88
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn little_of_a_download_waits_in_the_system_for_a_reader_that_stalls() {
+    const PIECE: &[u8] = &[0; 16 << 10];
+
+    let server = start_with_blob(64 << 20).await;
+    let (_stalled, mut body) = server.download().await;
+    let mut taken = 0;
+    while let Ok(sent) = timeout(Duration::from_millis(500), body.send_data(PIECE.into())).await {
+        sent.unwrap();
+        taken += PIECE.len();
+    }
+    // What is on its way to the reader is the least part of it.
+    assert!(taken < 1 << 20, "{taken} bytes");
+}
+
 #[tokio::test]
 async fn a_client_that_is_still_sending_reads_why_it_is_refused() {
     let server = start().await;
