@@ -58,7 +58,7 @@ pub enum ErrorCode {
     TooManyRequests,
     /// The server cannot do this now. Only with status 503.
     Unavailable,
-    /// The server failed. Only with status 500 and 507.
+    /// The server failed, or what it depends on. Only with status 500, 502, 504 and 507.
     Unknown,
 }
 

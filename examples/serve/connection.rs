@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -48,7 +50,7 @@ pub(crate) fn set_options(stream: &TcpStream) -> io::Result<()> {
 /// It **reads ahead**. Each read lets TCP take a little more, and wakes the client up for it. hyper
 /// reads no more at a time than it would hold for a client that reads slowly, which is little. So a
 /// body is read in pieces of 256 KiB, and handed on in hyper's. Nothing is held for a client that is
-/// slower than the server.
+/// slower than the server; what it sends at once behind a body is held until that is asked for.
 ///
 /// It **lingers**: after it was shut down, it takes and drops what still arrives, until the client
 /// closes it too, or has had [`LONGEST`] to do so. To close a socket while bytes arrive resets the
@@ -67,12 +69,49 @@ pub(crate) struct Connection<S> {
 pub(crate) struct Sending(Arc<AtomicBool>);
 
 impl Sending {
-    pub(crate) fn set(&self, is_sending: bool) {
+    fn set(&self, is_sending: bool) {
         self.0.store(is_sending, Ordering::Relaxed);
     }
 
     fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The body of a request: its end says that the client has sent it.
+pub(crate) struct Arriving {
+    body: Incoming,
+    sending: Sending,
+}
+
+impl Arriving {
+    pub(crate) fn new(body: Incoming, sending: Sending) -> Self {
+        sending.set(!body.is_end_stream());
+        Self { body, sending }
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.sending.set(false);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

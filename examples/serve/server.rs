@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tower::Service;
 use tower_oci::{BoxError, Operation};
 
+pub(crate) use self::connection::Arriving;
 use self::connection::{Connection, Sending};
 
 #[path = "connection.rs"]
@@ -28,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a client may take for the head of a request, from the end of the one before.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// How much hyper holds of what a connection has not taken yet, before it asks a body for more:
-/// what slow readers cost. It is also the limit for the head of a request.
+/// How much hyper holds of what a connection has not taken yet, before it asks a body for more. It is
+/// also the limit for the head of a request.
 const MAX_BUFFER: usize = 16 << 10;
 
 /// Serves `service` until `stop` says so, and then until running requests have finished.
@@ -45,7 +46,7 @@ pub(crate) async fn serve<S, B>(
     mut stop: mpsc::Receiver<()>,
 ) -> bool
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -74,7 +75,7 @@ where
         let service = service_fn(move |request: Request<Incoming>| {
             // An answer may come before all of the body was read, whether it is one of refusal or
             // not: a client that is still sending then has not read it yet.
-            sending.set(!request.body().is_end_stream());
+            let request = request.map(|body| Arriving::new(body, sending.clone()));
             service.clone().call(request)
         });
         let connection = http.serve_connection(stream, service);

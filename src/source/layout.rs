@@ -75,8 +75,8 @@ pub use error::LayoutError;
 ///   one look at every manifest; so does content that manifests describe wrongly.
 /// - **Small files stay open** between requests, on Linux: those of up to 1 MiB that were asked for in
 ///   the last seconds, 256 at most for each source. They are closed by later requests, so those of a
-///   source that nobody asks any more stay open; never is one served that was deleted, replaced or
-///   written to since.
+///   source that nobody asks any more stay open. Never is one served that was deleted, replaced or
+///   written to since; that a folder above it was moved away is seen within a second.
 /// - **A change on disk** is seen within a second. While `index.json` is broken or missing, the
 ///   layout is served as it was last; the failure is logged once. What was read is never mixed:
 ///   each answer comes from one version of `index.json`.

@@ -14,14 +14,15 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, channel::Channel};
-use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 use tower_oci::{
     Algorithm, BoxError, Digest, Limits, MediaType, MemoryStore, OciRegistryService,
     testing::ImageBuilder,
 };
 
-use crate::{client::Client, common::noise, images::store_with, registry::Server};
+use crate::{
+    client::Client, common::noise, images::store_with, registry::Server, server::Arriving,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_resumes_a_download_that_broke_off() {
@@ -246,7 +247,7 @@ async fn curl_repeats_an_upload_that_broke_off() {
 fn breaking_once<S, B>(
     service: S,
 ) -> impl Service<
-    Request<Incoming>,
+    Request<Arriving>,
     Response = Response<Channel<Bytes, BoxError>>,
     Error = Infallible,
     Future: Send,
@@ -254,7 +255,7 @@ fn breaking_once<S, B>(
 + Send
 + 'static
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible, Future: Send>,
     S: Clone + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {

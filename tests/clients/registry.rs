@@ -9,14 +9,17 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::{net::TcpListener, sync::mpsc};
 use tower::{Service, ServiceExt, service_fn};
 use tower_oci::{
     BlobSource, BlobStore, BoxError, DynStore, LayoutSource, MemoryStore, OciRegistryService,
 };
 
-use crate::{common::name, repositories::Repositories, server};
+use crate::{
+    common::name,
+    repositories::Repositories,
+    server::{self, Arriving},
+};
 
 /// A registry on a socket of this machine, for as long as it is kept. It remembers what it was
 /// asked.
@@ -65,7 +68,7 @@ impl Server {
 
     pub(crate) async fn of_service<S, B>(service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -111,16 +114,16 @@ impl Server {
 fn recorded<S, B>(
     service: S,
     requests: Requests,
-) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+) -> impl Service<Request<Arriving>, Response = Response<B>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible, Future: Send>,
     S: Clone + Send + 'static,
     B: 'static,
 {
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |request: Request<Arriving>| {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let headers = request.headers().clone();
         let requests = requests.clone();

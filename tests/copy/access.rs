@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use serde_json::json;
 use tower::{ServiceExt, service_fn};
 use tower_oci::{BytesBody, DynBody, OciRegistryService};
@@ -15,6 +14,7 @@ use crate::{
     images::store_with,
     program::Program,
     registry::Server,
+    server::Arriving,
     tls,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 async fn with_login() -> Server {
     let registry = OciRegistryService::writable(store_with("demo", &two_platforms()));
     let alice = format!("Basic {}", STANDARD.encode("alice:sesame"));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Arriving>| {
         let is_alice = request
             .headers()
             .get(header::AUTHORIZATION)

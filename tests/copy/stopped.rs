@@ -17,7 +17,6 @@ use futures_util::{StreamExt, stream};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Incoming;
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
@@ -31,6 +30,7 @@ use crate::{
     images::store_with,
     program::{Program, finished, texts},
     registry::Server,
+    server::Arriving,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -72,7 +72,7 @@ impl Slow {
         let slow = Self(Arc::new(AtomicBool::new(true)));
         let registry = OciRegistryService::new(store_with("demo", &image()));
         let half = slow.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<Arriving>| {
             let is_slow = request.uri().path().ends_with(&slow_layer().to_string());
             let (half, answer) = (half.clone(), registry.clone().oneshot(request));
             async move {
@@ -254,7 +254,7 @@ async fn ctrl_c_and_sigterm_leave_nothing_that_is_half_written() {
 async fn failing(failures: usize) -> Server {
     let registry = OciRegistryService::new(store_with("demo", &image()));
     let left = Arc::new(AtomicUsize::new(failures));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Arriving>| {
         let fewer = |left: usize| left.checked_sub(1);
         let fails = left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)

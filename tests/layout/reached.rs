@@ -352,3 +352,24 @@ async fn a_manifest_whose_file_is_open_leads_on_in_the_next_version_of_the_index
     assert_eq!(source.get_blob(&layer).await.unwrap(), "layer");
     assert!(!canary.was_reached(&source).await);
 }
+
+#[tokio::test]
+async fn a_manifest_that_a_walk_had_and_the_next_one_lost_leads_on_once_it_is_back() {
+    let (_directory, mut layout) = layout();
+    let (image, layer) = layout.add_image("layer");
+    layout.list(&image, "latest");
+    // Content that nothing leads to, and a file that is missing: each walk is done again.
+    let missing = describe(MANIFEST, b"missing");
+    layout.list(&missing, "missing");
+    let source = layout.open().await;
+    walk(&source).await;
+    source.get("latest").await.unwrap();
+    let bytes = fs::read(layout.file(&image)).unwrap();
+    fs::remove_file(layout.file(&image)).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    walk(&source).await;
+
+    fs::write(layout.file(&image), bytes).unwrap();
+    source.get("latest").await.unwrap();
+    source.get_blob(&layer).await.unwrap();
+}

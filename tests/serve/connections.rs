@@ -133,6 +133,25 @@ async fn connections_without_a_request_do_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_sent_a_body_does_not_hold_up_a_stop() {
+    let server = start().await;
+    let head = "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: localhost\r\n";
+    let bodies = [
+        "content-length: 5\r\n\r\nbytes",
+        "transfer-encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n\r\n",
+    ];
+    let mut kept = Vec::new();
+    for body in bodies {
+        let mut stream = server.connect(&format!("{head}{body}")).await;
+        read_until(&mut stream, "}]}").await;
+        kept.push(stream);
+    }
+    server.stop.send(()).await.unwrap();
+    let stopped = timeout(Duration::from_secs(2), server.finished).await;
+    assert!(stopped.unwrap().unwrap());
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_for_the_next_request() {
     let server = start().await;
     let mut stream = server.connect(PING).await;

@@ -13,7 +13,8 @@ use crate::{digest::Digest, media_type::MediaType};
 /// without a walk.
 ///
 /// It is a part of what a walk through the same index finds. Manifests that nobody has read may
-/// describe the same content otherwise, so it tells what to look at, and never that there is nothing.
+/// describe the same content otherwise, so it tells what to look at, and of what it does not have it
+/// tells nothing.
 /// Only content of the layout is in it, however many requests there are.
 #[derive(Default)]
 pub(super) struct Reached(Mutex<Contents>);

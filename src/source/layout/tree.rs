@@ -1,7 +1,7 @@
 //! A directory tree of layouts: a layout's path in it is the repository's name.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::name::RepositoryName;
 
-/// How many layouts are known before the first look for those that are gone.
+/// How many layouts are known before the first look for those that nobody needs.
 const FEW: usize = 64;
 
 pub(super) struct Tree {
@@ -33,7 +33,7 @@ pub(super) struct Tree {
 /// Layouts that were asked for and are there. A name that leads to nothing never gets in here.
 struct Known {
     layouts: HashMap<RepositoryName, Arc<Layout>>,
-    /// How many there may be before those are dropped that are gone.
+    /// How many there may be before those are dropped that nobody needs.
     room: usize,
 }
 
@@ -108,7 +108,7 @@ impl Tree {
             return Ok(None);
         }
         if self.lock().is_full() {
-            self.forget_those_gone();
+            self.make_room();
         }
         let layout = || Arc::new(Layout::unread(&path, WhenGone::Forget, &self.kept));
         let mut known = self.lock();
@@ -125,14 +125,20 @@ impl Tree {
         }
     }
 
-    /// Drops layouts that nobody asked for since they went. Blocks.
-    fn forget_those_gone(&self) {
+    /// Drops layouts that nobody asked for since they went, and all but one of those that are the same
+    /// under several names: links that lead back up give them any number. Blocks.
+    fn make_room(&self) {
         let names: Vec<RepositoryName> = self.lock().layouts.keys().cloned().collect();
-        // One whose `index.json` is missing for now is served as it was last.
-        let is_gone = |name: &RepositoryName| marker::is_gone(&self.root.join(name.as_str()));
-        let gone: Vec<RepositoryName> = names.into_iter().filter(is_gone).collect();
+        let mut places = HashSet::new();
+        let is_needless = |name: &RepositoryName| {
+            let path = self.root.join(name.as_str());
+            // One whose `index.json` is missing for now is served as it was last.
+            marker::is_gone(&path)
+                || fs::canonicalize(&path).is_ok_and(|place| !places.insert(place))
+        };
+        let needless: Vec<RepositoryName> = names.into_iter().filter(is_needless).collect();
         let mut known = self.lock();
-        for name in gone {
+        for name in needless {
             known.layouts.remove(&name);
         }
         known.room = FEW.max(2 * known.layouts.len());
@@ -209,6 +215,23 @@ mod tests {
             let name = put(root, &format!("stays-{number}"));
             tree.view(&name).await.unwrap();
             assert_eq!(tree.lock().layouts.len(), number + 1);
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_names_that_links_give_one_layout_are_not_all_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        put(root, "demo");
+        std::os::unix::fs::symlink(".", root.join("a")).unwrap();
+        let tree = Arc::new(Tree::open(root.to_owned()).unwrap());
+        for number in 0..100 {
+            let name = format!("{}demo", "a/".repeat(number % 39));
+            tree.view(&name.parse().unwrap()).await.unwrap();
+            let mut known = tree.lock();
+            known.room = known.room.min(8);
+            assert!(known.layouts.len() <= 8, "after {number}");
         }
     }
 

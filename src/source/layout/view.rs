@@ -260,8 +260,9 @@ impl View {
 
     /// Lets requests go on from a manifest that was read.
     fn follow(&self, digest: &Digest, stated: &MediaType, bytes: &Bytes) {
+        // One that is not complete is done again, and may lose what it has.
         let walk = self.walk.last_made();
-        if walk.is_none_or(|walk| walk.content(digest).is_none()) {
+        if !walk.is_some_and(|walk| walk.is_complete()) {
             let parse = || Content::of(*digest, stated, bytes.clone());
             self.reached.follow(*digest, parse);
         }
