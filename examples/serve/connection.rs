@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::io::poll_read_buf;
 
 /// How much of a body is read at once that arrives faster than it is taken.
-const LARGE: usize = 512 << 10;
+const LARGE: usize = 1 << 20;
 
 /// How long a client that is still sending may take to read its answer.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub(crate) fn set_options(stream: &TcpStream) -> io::Result<()> {
 ///
 /// It **reads ahead**. Each read lets TCP take a little more, and wakes the client up for it. hyper
 /// reads no more at a time than it would hold for a client that reads slowly, which is little. So a
-/// body is read in pieces of 512 KiB, and handed on in hyper's. Nothing is held for a client that is
+/// body is read in pieces of 1 MiB, and handed on in hyper's. Nothing is held for a client that is
 /// slower than the server; what it sends at once behind a body is held until that is asked for.
 ///
 /// It **lingers**: after it was shut down, it takes and drops what still arrives, until the client
