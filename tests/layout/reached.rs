@@ -358,7 +358,7 @@ async fn a_manifest_that_a_walk_had_and_the_next_one_lost_leads_on_once_it_is_ba
     let (_directory, mut layout) = layout();
     let (image, layer) = layout.add_image("layer");
     layout.list(&image, "latest");
-    // Content that nothing leads to, and a file that is missing: each walk is done again.
+    // A file that is missing: each walk is done again.
     let missing = describe(MANIFEST, b"missing");
     layout.list(&missing, "missing");
     let source = layout.open().await;

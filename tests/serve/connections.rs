@@ -201,7 +201,6 @@ async fn a_download_may_take_as_long_as_it_takes() {
     read_until(&mut stream, "rest").await;
 }
 
-// protocol 88
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn little_of_a_download_waits_in_the_system_for_a_reader_that_stalls() {
@@ -218,6 +217,7 @@ async fn little_of_a_download_waits_in_the_system_for_a_reader_that_stalls() {
     assert!(taken < 1 << 20, "{taken} bytes");
 }
 
+// protocol 88
 #[tokio::test]
 async fn a_client_that_is_still_sending_reads_why_it_is_refused() {
     let server = start().await;
